@@ -1,0 +1,33 @@
+/** All of them, in the order they are run and printed. */
+import type { Workload } from './workload.ts';
+import { bigGraphWorkload } from './workloads/big-graph.ts';
+import { chainWorkload } from './workloads/chain.ts';
+import { diamondsWorkload } from './workloads/diamonds.ts';
+import { diskWorkload } from './workloads/disk.ts';
+import { drainWorkload } from './workloads/drain.ts';
+import { fanoutWorkload } from './workloads/fanout.ts';
+import { historyWorkload } from './workloads/history.ts';
+import { latencyWorkload } from './workloads/latency.ts';
+import { memoryWorkload } from './workloads/memory.ts';
+import { restWorkload } from './workloads/rest.ts';
+import { stallWorkload } from './workloads/stall.ts';
+import { startupWorkload } from './workloads/startup.ts';
+import { submitWorkload } from './workloads/submit.ts';
+import { submitBulkWorkload } from './workloads/submit-bulk.ts';
+
+export const WORKLOADS: readonly Workload[] = [
+  chainWorkload,
+  diamondsWorkload,
+  fanoutWorkload,
+  drainWorkload,
+  latencyWorkload,
+  submitWorkload,
+  submitBulkWorkload,
+  restWorkload,
+  bigGraphWorkload,
+  historyWorkload,
+  stallWorkload,
+  memoryWorkload,
+  diskWorkload,
+  startupWorkload,
+];

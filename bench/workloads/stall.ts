@@ -1,0 +1,65 @@
+/** How long the event loop of the embedding process is kept from its own work while the engine takes large submissions and runs load. */
+import type { Tutti } from '../../src/main.ts';
+import { Diamonds } from '../bed.ts';
+import { FanOut } from '../fan-out.ts';
+import { single, Tally } from '../graphs.ts';
+import { type Pings, pingFor } from '../ping.ts';
+import { atMost, type Workload } from '../workload.ts';
+
+export const stallWorkload: Workload = {
+  name: 'stall',
+  about: "waiting time of a ping to the embedding process's event loop, under load",
+  floor: 'loop',
+  slots: 'one',
+  repetitions: { quick: 1, full: 3 },
+  limit: 180,
+  lines: [
+    { metric: 'p99', unit: 'ms', floor: (loop) => loop['p99'], budget: () => atMost(10) },
+    { metric: 'max', unit: 'ms', floor: (loop) => loop['max'], budget: () => atMost(50) },
+    { metric: 'max_diamonds', unit: 'ms' },
+    { metric: 'max_many', unit: 'ms' },
+    { metric: 'max_fanout', unit: 'ms' },
+    { metric: 'max_big', unit: 'ms' },
+    { metric: 'max_monitor', unit: 'ms' },
+  ],
+  async run(bed) {
+    const big = new FanOut(bed.pick(50_000, 100_000), 1);
+    const wide = new FanOut(10_000, 2);
+    const diamonds = new Diamonds(30 + 2000 + 100_000);
+    const many = single(new Tally(10_000, 1));
+    const tutti = await bed.open([big.template, wide.template, diamonds.template, many]);
+    await diamonds.run(tutti, 30);
+    await wide.run(tutti);
+
+    const phases: Record<string, Pings> = {
+      max_diamonds: await pingFor(() => diamonds.run(tutti, 2000)),
+      max_many: await pingFor(() => beside(diamonds, tutti, async () => {
+        for (const id of await bed.submitMany(many, 10_000, 0)) await (await tutti.get(id)).done();
+      })),
+      max_fanout: await pingFor(() => beside(diamonds, tutti, () => wide.run(tutti))),
+      max_big: await pingFor(() => beside(diamonds, tutti, () => big.run(tutti))),
+    };
+    const all = Object.values(phases);
+    return {
+      // The worst phase, not the average over them: each is a load that a host may see for minutes.
+      p99: Math.max(...all.map((pings) => pings.p99)),
+      max: Math.max(...all.map((pings) => pings.max)),
+      max_monitor: Math.max(...all.map((pings) => pings.monitorMax)),
+      ...Object.fromEntries(Object.entries(phases).map(([name, pings]) => [name, pings.max])),
+    };
+  },
+};
+
+/** Small tasks go on arriving, 50 at a time, until `work` is done. */
+async function beside(diamonds: Diamonds, tutti: Tutti, work: () => Promise<unknown>): Promise<void> {
+  let busy = true;
+  const load = (async () => {
+    while (busy) await diamonds.run(tutti, 50);
+  })();
+  try {
+    await work();
+  } finally {
+    busy = false;
+    await load;
+  }
+}

@@ -1,0 +1,29 @@
+/** Durable submissions by 50 callers, each waiting for its own; nothing runs meanwhile. */
+import { CALLERS, pool } from '../bed.ts';
+import { payload, single, Tally } from '../graphs.ts';
+import { atLeast, verify, type Workload } from '../workload.ts';
+
+export const submitWorkload: Workload = {
+  name: 'submit',
+  about: `durable submissions by ${CALLERS} callers, no worker: tasks per second`,
+  floor: 'submit_single',
+  slots: 'one',
+  repetitions: { quick: 3, full: 5 },
+  limit: 60,
+  lines: [{ metric: 'tasks_per_s', unit: 'tasks/s', floor: (rows) => rows['per_s'], budget: () => atLeast(25_000) }],
+  async run(bed) {
+    const warm = 1000;
+    const count = 10_000;
+    const template = single(new Tally(warm + count, 1));
+    const tutti = await bed.open([template], 0);
+    const ids = new Set<string>();
+    const submit = async (i: number): Promise<void> => void ids.add((await tutti.submit(template as never, payload('i', i) as never)).id);
+    await pool(warm, CALLERS, submit);
+    const start = performance.now();
+    await pool(count, CALLERS, (i) => submit(warm + i));
+    const ms = performance.now() - start;
+    verify(ids.size === warm + count, `${ids.size} different ids for ${warm + count} tasks`);
+    verify(await bed.stored(warm + count), 'not every task is in the store');
+    return { tasks_per_s: (count / ms) * 1000 };
+  },
+};

@@ -1,0 +1,159 @@
+/**
+ * Draws a task as a tree of its steps. A graph is not a tree: a step hangs below its deepest dependency, and when it has more than
+ * that one, the line says after which others; `?` marks an optional one. Pure: views and a clock reading in, lines out.
+ */
+import type { StepStateName, TaskStateName } from '../engine/views.ts';
+import { type Colour, duration, fit, pad, type Paint, printable } from './terminal.ts';
+
+export interface TreeStep {
+  name: string;
+  state: StepStateName;
+  attempts: number;
+  maxAttempts: number;
+  /** Milliseconds since 1970. */
+  startedAt: number | null;
+  completedAt: number | null;
+  nextRetryAt?: number | null;
+  dependencies: readonly { name: string; required: boolean }[];
+  /** Last error, or why a cancelled step was cancelled. */
+  note?: string | null;
+  /** 0..1, and what the handler says about it. */
+  progress?: { fraction: number; message: string | null } | null;
+}
+
+export interface TreeTask {
+  id: string;
+  /** `namespace/name@version`. */
+  template: string;
+  state: TaskStateName;
+  createdAt: number;
+  completedAt: number | null;
+  completionPercentage: number;
+  note?: string | null;
+}
+
+export interface DrawOptions {
+  /** Milliseconds since 1970; running steps show the time since they started. */
+  now: number;
+  /** Lines are cut to this width. Default 80. */
+  width?: number;
+  /** Most lines to give; the steps that matter least are folded into one line. Default: no limit. */
+  maxLines?: number;
+  paint?: Paint;
+}
+
+const GLYPHS: Readonly<Record<string, [glyph: string, colour: Colour]>> = {
+  pending: ['·', 'dim'], enqueued: ['○', 'cyan'], in_progress: ['▶', 'blue'], enqueued_for_orchestration: ['▷', 'blue'],
+  waiting_for_retry: ['↻', 'yellow'], waiting_for_children: ['…', 'cyan'], complete: ['✔', 'green'], error: ['✘', 'red'],
+  cancelled: ['⊘', 'yellow'], resolved_manually: ['☑', 'green'],
+};
+/** Steps are folded from the right end of this list first. */
+const INTEREST = ['error', 'in_progress', 'waiting_for_retry', 'waiting_for_children', 'enqueued_for_orchestration', 'enqueued', 'cancelled', 'resolved_manually', 'complete', 'pending'];
+/** A chain of 200 steps must not walk off the right edge. */
+const DEEPEST_INDENT = 7;
+
+const glyphOf = (state: string): [string, Colour] => GLYPHS[state] ?? ['▶', 'blue'];
+
+interface Node {
+  step: TreeStep;
+  level: number;
+  children: number[];
+  parent: number;
+}
+
+/** Levels (longest way from a root) and parents. Steps may arrive in any order; a dependency that is not among them is ignored. */
+const arrange = (steps: readonly TreeStep[]): { nodes: Node[]; roots: number[] } => {
+  const index = new Map(steps.map((s, i) => [s.name, i]));
+  const nodes: Node[] = steps.map((step) => ({ step, level: 0, children: [], parent: -1 }));
+  const before = steps.map((s, i) => s.dependencies.map((d) => index.get(d.name)).filter((d): d is number => d !== undefined && d !== i));
+  const dependants: number[][] = steps.map(() => []);
+  before.forEach((list, i) => list.forEach((d) => dependants[d].push(i)));
+  const open = before.map((list) => list.length);
+  const ready = open.flatMap((n, i) => (n === 0 ? [i] : []));
+  for (let at = 0; at < ready.length; at++) {
+    for (const i of dependants[ready[at]]) if (--open[i] === 0) ready.push(i);
+    const node = nodes[ready[at]];
+    for (const d of before[ready[at]]) {
+      if (nodes[d].level < node.level && node.parent >= 0) continue;
+      node.level = nodes[d].level + 1;
+      node.parent = d;
+    }
+  }
+  const roots: number[] = [];
+  nodes.forEach((node, i) => (node.parent < 0 ? roots.push(i) : nodes[node.parent].children.push(i)));
+  return { nodes, roots };
+};
+
+const timeOf = (step: TreeStep, now: number): string => {
+  if (step.state === 'waiting_for_retry' && step.nextRetryAt != null) return `in ${duration(step.nextRetryAt - now)}`;
+  if (step.startedAt === null) return '';
+  const end = step.completedAt ?? (step.state === 'in_progress' || step.state === 'enqueued_for_orchestration' || step.state === 'waiting_for_children' ? now : null);
+  return end === null ? '' : duration(end - step.startedAt);
+};
+
+/** One line about the task. */
+export const drawTaskLine = (task: TreeTask, o: DrawOptions): string => {
+  const paint = o.paint ?? ((_, t) => t);
+  const ended = task.completedAt !== null;
+  const [glyph, colour] = ended ? glyphOf(task.state) : (['●', 'blue'] as [string, Colour]);
+  const percent = ended && task.state === 'complete' ? '' : `  ${Math.floor(task.completionPercentage)} %`;
+  const tail = `  ${task.state}${percent}  ${duration((task.completedAt ?? o.now) - task.createdAt)}`;
+  const room = (o.width ?? 80) - 2 - tail.length;
+  const name = printable(task.template);
+  const id = room - name.length - 2 >= task.id.length ? `  ${task.id}` : '';
+  return `${paint(colour, glyph)} ${paint('bold', fit(name, room))}${paint('dim', id)}${paint(colour, tail)}`;
+};
+
+/** The task's line, then one line a step. */
+export const drawStepTree = (task: TreeTask, steps: readonly TreeStep[], o: DrawOptions): string[] => {
+  const paint = o.paint ?? ((_, t) => t);
+  const width = o.width ?? 80;
+  const { nodes, roots } = arrange(steps);
+
+  const room = o.maxLines === undefined ? Infinity : Math.max(1, o.maxLines - 2);
+  const shown = new Set<number>();
+  if (nodes.length <= room) nodes.forEach((_, i) => shown.add(i));
+  else {
+    const byInterest = nodes.map((n, i) => [INTEREST.indexOf(n.step.state), n.level, i] as const).sort((a, b) => a[0] - b[0] || a[1] - b[1] || a[2] - b[2]);
+    for (const [, , i] of byInterest.slice(0, room)) shown.add(i);
+  }
+
+  const rows: { head: string; step: TreeStep; after: string }[] = [];
+  const walk: { at: number; prefix: string; last: boolean; depth: number }[] = roots.map((at) => ({ at, prefix: '', last: true, depth: 0 })).reverse();
+  while (walk.length > 0) {
+    const { at, prefix, last, depth } = walk.pop() as (typeof walk)[number];
+    const { step, children, parent } = nodes[at];
+    const branch = depth === 0 ? '' : last ? '└─ ' : '├─ ';
+    if (shown.has(at)) {
+      const others = step.dependencies.filter((d) => parent < 0 || d.name !== nodes[parent].step.name).map((d) => printable(d.name) + (d.required ? '' : '?'));
+      const after = others.length === 0 ? '' : `also after ${others.join(', ')}`;
+      rows.push({ head: prefix + branch, step, after });
+    }
+    const below = depth === 0 || depth >= DEEPEST_INDENT ? prefix : prefix + (last ? '   ' : '│  ');
+    for (let i = children.length - 1; i >= 0; i--) walk.push({ at: children[i], prefix: below, last: i === children.length - 1, depth: Math.min(depth + 1, DEEPEST_INDENT) });
+  }
+
+  const nameWidth = Math.min(Math.max(4, ...rows.map((r) => [...r.head].length + 2 + r.step.name.length)), Math.max(20, width - 36));
+  const stateWidth = Math.max(0, ...rows.map((r) => r.step.state.length));
+  const lines = rows.map(({ head, step, after }) => {
+    const [glyph, colour] = glyphOf(step.state);
+    const name = pad(fit(printable(step.name), nameWidth - [...head].length - 2), nameWidth - [...head].length - 2);
+    const attempt = step.attempts === 0 ? '' : `${step.attempts}/${Math.max(1, step.maxAttempts)}`;
+    const facts = `${pad(attempt, 5)} ${timeOf(step, o.now).padStart(8)}`;
+    const used = 2 + nameWidth + 2 + stateWidth + 2 + facts.length;
+    const doing = step.state === 'in_progress' && step.progress ? `${Math.round(step.progress.fraction * 100)} %${step.progress.message ? ` ${step.progress.message}` : ''}` : '';
+    const remark = [step.note && step.state !== 'complete' ? step.note : '', doing, after].filter((t) => t !== '').join(', ');
+    const rest = fit(printable(remark), width - used - 2);
+    return `  ${paint('dim', head)}${paint(colour, glyph)} ${name}  ${paint(colour, pad(step.state, stateWidth))}  ${facts}${rest === '' ? '' : `  ${paint('dim', rest)}`}`.trimEnd();
+  });
+
+  const folded = nodes.length - shown.size;
+  if (folded > 0) {
+    const counts = new Map<string, number>();
+    nodes.forEach((n, i) => {
+      if (!shown.has(i)) counts.set(n.step.state, (counts.get(n.step.state) ?? 0) + 1);
+    });
+    lines.push(paint('dim', fit(`  … and ${folded} more: ${[...counts].map(([s, n]) => `${n} ${s}`).join(', ')}`, width)));
+  }
+  return [drawTaskLine(task, o), ...lines];
+};

@@ -1,0 +1,32 @@
+/** docs/api.md, written from the route table. */
+import { HANDLER_NAMES, ROUTES, type Route } from './routes.ts';
+
+const INTRO = `# REST API
+
+\`\`\`sh
+curl -X POST http://localhost:8080/v1/tasks -H "Content-Type: application/json" -H "X-API-Key: your-api-key" \\
+  -d '{"name":"order_fulfillment","namespace":"orders","version":"1.0.0"}'
+\`\`\`
+
+The server describes itself: an explorer at \`/docs\`, OpenAPI 3.1 at \`/docs/openapi.json\`. Failures are in [errors.md](errors.md), metrics in
+[metrics.md](metrics.md).
+
+- Keys: once \`[orchestration.web] api_keys\` or \`TUTTI_API_KEY\` is set, every route that is not marked open asks for one, in \`X-API-Key\` or as
+  \`Authorization: Bearer <key>\`, and answers 401 before it reads the body. Without a key the server listens on this machine only.
+- Bodies are JSON objects. A key that a route does not know is refused by name; so is a query parameter.
+- Times are RFC 3339 in UTC. Ids are UUIDs; a step can be named instead.
+- Lists come newest first. Follow \`next_cursor\` (or the \`Link\` header) until it is null. \`page\` and \`per_page\` work too; \`total_count\` stops
+  at 10,000 and \`total_count_capped\` says so.
+- \`failed_steps\` names the steps that ended in error, those included whose failure was handled; \`failed_steps_count\` counts them.
+- Events: \`GET /v1/tasks/{id}/events\` sends every event of the task's log and then live ones, and closes after the last. Come back with
+  \`Last-Event-ID\` and nothing is lost or sent twice; 204 says that there is nothing left. Progress events carry no id and are not replayed.
+
+| Method | Path | What it does | Key |
+| --- | --- | --- | --- |
+`;
+
+export const apiPage = (): string =>
+  INTRO +
+  HANDLER_NAMES.map((n): Route => ROUTES[n])
+    .map((r) => `| ${r.method} | \`${r.path}\` | ${r.summary} | ${r.permission === null ? 'open' : 'asked for'} |\n`)
+    .join('');

@@ -1,0 +1,173 @@
+/**
+ * What one turn writes. `core` fills a ChangeSet, a store writes it in one transaction or not at all (design.md §3).
+ * Keys are integers: a task's id (see ids.ts) and a step's number within its task. States are the small integers of
+ * task-states.ts and step-states.ts. Times are milliseconds since 1970. A store computes none of these values (I2).
+ */
+import type { FailurePolicy } from './definition.ts';
+
+/** A new task. `input` travels as a PayloadRow with no = -1, token = 0. */
+export interface TaskRow {
+  id: number;
+  /** Row id of the stored template revision; null for ad hoc trees (later). */
+  template: number | null;
+  state: number;
+  priority: number;
+  policy: FailurePolicy;
+  createdAt: number;
+  completedAt: number | null;
+  /** When the task's deadline passes; null: none. Indexed. */
+  wakeAt: number | null;
+  totalSteps: number;
+  /** Final counts, written with the terminal state; null while the task lives (counters are cache, design.md §3). */
+  counts: TaskCounts | null;
+  error: string | null;
+  tags: string[] | null;
+  meta: TaskMeta | null;
+}
+
+/** Attribution that the engine never reads. Kept as one JSON text column, except initiator and sourceSystem, which lists filter by. */
+export interface TaskMeta {
+  initiator?: string;
+  sourceSystem?: string;
+  reason?: string;
+  correlationId?: string;
+  parentCorrelationId?: string;
+  options?: unknown;
+}
+
+export interface TaskCounts {
+  complete: number;
+  error: number;
+  cancelled: number;
+  resolved: number;
+}
+
+/** A change of a task's row. Only the named columns are written. `fromState` is what was decided on (I3). */
+export interface TaskUpdate {
+  id: number;
+  fromState: number;
+  state: number;
+  completedAt: number | null;
+  wakeAt: number | null;
+  counts: TaskCounts | null;
+  /** JSON of a StepError, or null. */
+  error: string | null;
+}
+
+/** Columns an operator may change on a live task; one row each, outside the hot path. */
+export interface TaskPatch {
+  id: number;
+  priority?: number;
+  tags?: string[];
+}
+
+/**
+ * A step as it stands after the turn. `insert`: it is new. Otherwise it replaces the row whose token and state are
+ * `fromToken` and `fromState`; any other row count than one is a lost race (I3) and refuses the whole commit.
+ */
+export interface StepWrite {
+  insert: boolean;
+  task: number;
+  no: number;
+  fromToken: number;
+  fromState: number;
+  state: number;
+  /** Grows with every attempt of any phase, never shrinks (design.md §2). */
+  token: number;
+  /** Attempts begun since the last reset. */
+  attempts: number;
+  /** 0 run, 1 finalize, 2 abort; of the live or last attempt. */
+  phase: number;
+  /** Boot id of the process that holds the live attempt; null: no live attempt. */
+  owner: number | null;
+  /** Order of a ready step that waits in the store; null: not ready, or held in memory. Indexed where not null. */
+  rank: number | null;
+  /** When a waiting step is due. Indexed where not null. */
+  wakeAt: number | null;
+  startedAt: number | null;
+  finishedAt: number | null;
+  /** Why a cancelled step was cancelled: index into CANCEL_REASONS; null otherwise. */
+  reason: number | null;
+  /** JSON of a StepError; null: none. */
+  error: string | null;
+  /** Token of the attempt whose result stands (key of its payload); 0: none. */
+  resultToken: number;
+}
+
+/** Insert-only. Task input: no = -1, token = 0. A step's result: its no and the token of the attempt that returned it. */
+export interface PayloadRow {
+  task: number;
+  no: number;
+  token: number;
+  /** JSON text. */
+  body: string;
+}
+
+/**
+ * One row per task and turn. `seq` numbers the task's events from 1; the row holds `count` of them, starting at `seq`.
+ * (task, seq) is unique: a turn decided on a stale graph meets the key and is refused (I3). `body` is written by log.ts.
+ */
+export interface LogRow {
+  task: number;
+  seq: number;
+  count: number;
+  at: number;
+  body: string;
+}
+
+export interface CheckpointWrite {
+  task: number;
+  no: number;
+  token: number;
+  at: number;
+  /** JSON text. */
+  body: string;
+}
+
+export interface DeadLetterRow {
+  task: number;
+  at: number;
+  /** max_retries_exceeded, permanent_failure, task_deadline, ... */
+  reason: string;
+  /** JSON text: what a person needs to see. */
+  snapshot: string;
+}
+
+export interface AttemptLogLine {
+  task: number;
+  no: number;
+  token: number;
+  at: number;
+  level: 'debug' | 'info' | 'warn' | 'error';
+  message: string;
+}
+
+/** The live attempt `token` of a step has ended after its step was decided: the store clears `owner` and nothing else. No such row: ignored. */
+export interface ReleaseRow {
+  task: number;
+  no: number;
+  token: number;
+}
+
+export class ChangeSet {
+  readonly tasks: TaskRow[] = [];
+  readonly taskUpdates: TaskUpdate[] = [];
+  readonly taskPatches: TaskPatch[] = [];
+  readonly steps: StepWrite[] = [];
+  readonly releases: ReleaseRow[] = [];
+  readonly payloads: PayloadRow[] = [];
+  readonly log: LogRow[] = [];
+  readonly checkpoints: CheckpointWrite[] = [];
+  readonly deadLetters: DeadLetterRow[] = [];
+  readonly logLines: AttemptLogLine[] = [];
+  /** Tasks removed whole, with everything that hangs on them (purge, small retention steps, unfinished arrivals). */
+  readonly removals: number[] = [];
+
+  /** Rows this turn will write; the turn's budget counts them. */
+  get rows(): number {
+    return (
+      this.tasks.length + this.taskUpdates.length + this.taskPatches.length + this.steps.length + this.releases.length + this.payloads.length + this.log.length +
+      this.checkpoints.length + this.deadLetters.length + this.logLines.length + this.removals.length * 8
+    );
+  }
+}

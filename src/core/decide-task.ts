@@ -1,0 +1,183 @@
+/** Decisions about a whole task: it arrives, it is cancelled, it is too old, it has become something else. */
+import type { PayloadRow, StepWrite, TaskMeta } from './changes.ts';
+import type { Decisions } from './decisions.ts';
+import type { StepError } from './errors.ts';
+import { cancelRest } from './failure.ts';
+import { TaskGraph } from './graph.ts';
+import { patchEvent, taskEvent } from './log.ts';
+import { DEFAULT_PRIORITY, rank } from './rank.ts';
+import type { Shape } from './shape.ts';
+import { Reason, Step, isStepTerminal } from './step-states.ts';
+import { Task, isTaskTerminal, taskPath, type TaskState } from './task-states.ts';
+
+/** A submission above this many steps arrives in chunks of it, `initializing` until the last (design.md §3). */
+export const ARRIVAL_CHUNK = 512;
+
+export interface Submission {
+  id: number;
+  template: number | null;
+  shape: Shape;
+  priority: number | undefined;
+  /** JSON text of the input. */
+  input: string;
+  tags: string[] | null;
+  meta: TaskMeta | null;
+}
+
+/** A new task: its row, its input, and as many of its steps as one turn takes. Call `arrive` until `arriving` is -1. */
+export function createTask(out: Decisions, s: Submission): TaskGraph {
+  const { shape } = s;
+  const chunked = shape.size > ARRIVAL_CHUNK;
+  const g = new TaskGraph({
+    id: s.id, template: s.template, shape, policy: shape.policy, priority: s.priority ?? shape.priority ?? DEFAULT_PRIORITY, createdAt: out.now,
+    deadlineAt: shape.deadlineMs > 0 ? out.now + shape.deadlineMs : null, taskState: chunked ? Task.initializing : Task.enqueuingSteps,
+  });
+  g.arriving = 0;
+  g.correlationId = s.meta?.correlationId ?? null;
+  out.touch(g);
+  g.insertedTask = {
+    id: s.id, template: s.template, state: g.taskState, priority: g.priority, policy: g.policy, createdAt: out.now, completedAt: null, wakeAt: g.deadlineAt,
+    totalSteps: shape.size, counts: null, error: null, tags: s.tags, meta: s.meta,
+  };
+  const input: PayloadRow = { task: s.id, no: -1, token: 0, body: s.input };
+  out.changes.payloads.push(input);
+  if (chunked) out.event(g, taskEvent(Task.initializing, [Task.pending]));
+  arrive(out, g);
+  return g;
+}
+
+/** Stores the next chunk of an arriving task's steps; with the last one the task begins. */
+export function arrive(out: Decisions, g: TaskGraph): void {
+  out.touch(g);
+  const from = g.arriving;
+  const to = Math.min(g.size, from + ARRIVAL_CHUNK);
+  const rows = new Array<StepWrite>(to - from);
+  for (let no = from; no < to; no++) {
+    rows[no - from] = {
+      insert: true, task: g.id, no, fromToken: 0, fromState: Step.pending, state: Step.pending, token: 0, attempts: 0, phase: 0, owner: null,
+      rank: g.open[no] === 0 ? rank(g.priorityOf(no), g.createdAt) : null, wakeAt: null, startedAt: null, finishedAt: null, reason: null, error: null, resultToken: 0,
+    };
+  }
+  g.inserted = rows;
+  out.weight += rows.length;
+  g.insertedFrom = from;
+  g.arriving = to < g.size ? to : -1;
+  if (g.arriving >= 0) return;
+  for (const no of g.shape.roots) {
+    const r = rank(g.priorityOf(no), g.createdAt);
+    g.ready.set(no, r);
+    out.ready.push({ graph: g, no, rank: r });
+  }
+  if (g.deadlineAt !== null) out.timers.push({ graph: g, no: -1, at: g.deadlineAt });
+}
+
+/**
+ * What the task is now that this turn has decided about its steps. The states passed through inside the commit are named in the
+ * log and not written one by one.
+ */
+export function evaluateTask(out: Decisions, g: TaskGraph): void {
+  if (isTaskTerminal(g.taskState) || g.arriving >= 0) return;
+  moveTo(out, g, targetState(g));
+}
+
+function targetState(g: TaskGraph): TaskState {
+  if (g.remaining === 0) {
+    if (g.unhandled === 0) return Task.complete;
+    return g.policy === 'block' ? Task.blockedByFailures : Task.error;
+  }
+  if (g.running > 0) return Task.stepsInProcess;
+  if (g.ready.size > 0) return hasBegun(g) ? Task.stepsInProcess : Task.enqueuingSteps;
+  if (g.retryAt.size > 0) return Task.waitingForRetry;
+  if (g.unhandled > 0) return Task.blockedByFailures;
+  return Task.waitingForDependencies;
+}
+
+/** Some attempt was started, ever. Tasks not begun are found by the rank of their stored ready steps, begun ones by their state. */
+export const hasBegun = (g: TaskGraph): boolean => g.taskState !== Task.initializing && g.taskState !== Task.enqueuingSteps && g.taskState !== Task.pending;
+
+function moveTo(out: Decisions, g: TaskGraph, to: TaskState): void {
+  const from = g.taskState as TaskState;
+  const fresh = g.insertedTask;
+  if (from === to && fresh === null) return;
+  const ends = isTaskTerminal(to);
+  const completedAt = ends ? out.now : null;
+  const counts = ends ? g.counts : null;
+  const error = ends && to !== Task.complete ? g.failure : null;
+  const wakeAt = ends ? null : g.deadlineAt;
+  if (fresh !== null) {
+    fresh.state = to;
+    fresh.completedAt = completedAt;
+    fresh.counts = counts;
+    fresh.error = error;
+    fresh.wakeAt = wakeAt;
+    const via = to === Task.enqueuingSteps ? [Task.pending, Task.initializing] : [Task.pending, ...(taskPath(Task.pending, to) ?? [])];
+    out.event(g, taskEvent(to, g.stateBefore === Task.initializing ? (taskPath(Task.initializing, to) ?? []) : via, endExtra(g, to)));
+  } else {
+    out.touch(g);
+    out.changes.taskUpdates.push({ id: g.id, fromState: from, state: to, completedAt, wakeAt, counts, error });
+    out.event(g, taskEvent(to, taskPath(from, to) ?? [], endExtra(g, to)));
+  }
+  g.taskState = to;
+  if (!ends) return;
+  g.completedAt = out.now;
+  out.ended.push(g);
+  if (to === Task.error && g.policy !== 'record') {
+    const failure = JSON.parse(g.failure ?? '{"code":"unknown"}') as StepError;
+    out.changes.deadLetters.push({
+      task: g.id, at: out.now, reason: deadLetterReason(failure),
+      snapshot: JSON.stringify({ error: failure, counts: g.counts, original_state: from, created_at: g.createdAt }),
+    });
+  }
+}
+
+const endExtra = (g: TaskGraph, to: TaskState): string => (isTaskTerminal(to) && to !== Task.complete && g.failure !== null ? `{"error":${g.failure}}` : '');
+
+function deadLetterReason(e: StepError): string {
+  if (e.code === 'task_deadline') return 'staleness_timeout';
+  return e.code === 'permanent_error' || e.code === 'unstorable_result' || e.code === 'result_too_large' ? 'permanent_failure' : 'max_retries_exceeded';
+}
+
+/** Terminal, also by what this turn has decided before: a last result that is present beats the cancel or deadline that came with it. */
+function hasEnded(out: Decisions, g: TaskGraph): boolean {
+  if (g.remaining === 0) evaluateTask(out, g);
+  return isTaskTerminal(g.taskState);
+}
+
+/** A person ends the task: in this commit, whatever its handlers do (design.md §2). False when it is terminal already. */
+export function cancelTask(out: Decisions, g: TaskGraph, message: string): boolean {
+  if (hasEnded(out, g)) return false;
+  const error = JSON.stringify({ code: 'cancelled', message, retryable: false } satisfies StepError);
+  g.failure = error;
+  cancelRest(out, g, Reason.taskEnded, error);
+  moveTo(out, g, Task.cancelled);
+  return true;
+}
+
+/** The task's deadline has passed. */
+export function expireTask(out: Decisions, g: TaskGraph): boolean {
+  if (g.deadlineAt === null || g.deadlineAt > out.now || hasEnded(out, g)) return false;
+  g.failure = JSON.stringify({ code: 'task_deadline', message: `The task did not end within ${g.deadlineAt - g.createdAt} ms.`, retryable: false } satisfies StepError);
+  cancelRest(out, g, Reason.expired, null);
+  moveTo(out, g, Task.error);
+  return true;
+}
+
+/** Priority and tags of a live task. Ready steps are ranked anew by when they became ready. False when it is terminal. */
+export function patchTask(out: Decisions, g: TaskGraph, p: { priority?: number; tags?: string[] }): boolean {
+  if (isTaskTerminal(g.taskState)) return false;
+  out.changes.taskPatches.push({ id: g.id, ...p });
+  out.event(g, patchEvent(JSON.stringify(p)));
+  if (p.priority === undefined || p.priority === g.priority) return true;
+  const before = g.priority;
+  g.priority = p.priority;
+  for (const [no, old] of [...g.ready]) {
+    if (g.shape.rules[no].priority >= 0 || isStepTerminal(g.state[no])) continue;
+    const r = old - rank(before, 0) + rank(p.priority, 0);
+    g.ready.set(no, r);
+    out.ready.push({ graph: g, no, rank: r });
+    // Stored too: a task that is not begun is found again by it.
+    const w = out.step(g, no);
+    w.rank = r;
+  }
+  return true;
+}

@@ -1,0 +1,67 @@
+/** Why a step is not running, from the functions that decide whether it runs. */
+import type { TaskGraph } from './graph.ts';
+import { isReady, unmetDependencies } from './readiness.ts';
+import { STEP_STATES, Step, isStepTerminal } from './step-states.ts';
+import { TASK_STATES, Task, isTaskTerminal } from './task-states.ts';
+
+export interface Surroundings {
+  now: number;
+  slots: number;
+  slotsUsed: number;
+  hasHandler: boolean;
+  /** Ready steps that go before this one. */
+  ahead: number;
+  draining: boolean;
+  storeWritable: boolean;
+  /** Of the running attempt: its last sign of life, and when it times out. */
+  lastSignAt: number | null;
+}
+
+export interface ExplainedGate {
+  kind:
+    | 'dependency' | 'dependency_failed' | 'retry_wait' | 'slots' | 'no_handler' | 'task_arriving' | 'task_blocked' | 'task_ended' | 'running' | 'stopping'
+    | 'terminal' | 'starting' | 'store_unavailable' | 'draining';
+  message: string;
+  details: { [key: string]: string | number | boolean | null };
+}
+
+/** Gates in the order the engine meets them; a step whose only gate is `starting` is started by the next turn. */
+export function explainStep(g: TaskGraph, no: number, s: Surroundings): ExplainedGate[] {
+  const gates: ExplainedGate[] = [];
+  const state = g.state[no];
+  const live = g.live.get(no);
+  const rules = g.shape.rules[no];
+  const gate = (kind: ExplainedGate['kind'], message: string, details: ExplainedGate['details'] = {}): void => void gates.push({ kind, message, details });
+
+  if (live?.stopping) gate('stopping', 'Its last attempt was told to stop and has not returned; no other begins beside it.', { token: live.token, running_ms: s.now - live.startedAt });
+  if (isStepTerminal(state)) {
+    gate('terminal', `It has ended: ${STEP_STATES[state]}${g.reasonOf(no) === null ? '' : ` (${g.reasonOf(no)})`}.`, { state: STEP_STATES[state], reason: g.reasonOf(no) });
+    return gates;
+  }
+  if (state === Step.inProgress && live !== undefined) {
+    gate('running', `Attempt ${g.attempts[no]} has been running for ${s.now - live.startedAt} ms.`, {
+      attempt: g.attempts[no], running_ms: s.now - live.startedAt, since_last_sign_ms: s.lastSignAt === null ? null : s.now - s.lastSignAt,
+      timeout_ms: rules.timeoutMs || null, heartbeat_ms: rules.heartbeatMs || null, cancelable: rules.cancelable,
+    });
+    return gates;
+  }
+  if (isTaskTerminal(g.taskState)) gate('task_ended', `Its task has ended: ${TASK_STATES[g.taskState]}.`, { task_state: TASK_STATES[g.taskState] });
+  if (g.arriving >= 0) gate('task_arriving', `Its task is still arriving: ${g.arriving} of ${g.size} steps are stored.`, { stored: g.arriving, total: g.size });
+  const due = g.retryAt.get(no);
+  if (due !== undefined) gate('retry_wait', `Attempt ${g.attempts[no] + 1} of ${Math.max(1, rules.retry.maxAttempts)} is due in ${Math.max(0, due - s.now)} ms.`, { due_at: due, attempts: g.attempts[no], max_attempts: rules.retry.maxAttempts });
+  for (const d of unmetDependencies(g, no)) {
+    const name = g.shape.names[d.no];
+    const details = { name, required: d.required, state: STEP_STATES[g.state[d.no]] };
+    if (d.never) gate('dependency_failed', `It requires ${name}, which ended without success.`, details);
+    else gate('dependency', `It waits for ${name} (${d.required ? 'required' : 'optional'}), which is ${STEP_STATES[g.state[d.no]]}.`, details);
+  }
+  if (g.taskState === Task.blockedByFailures) gate('task_blocked', 'Its task is blocked by a failed step and waits for a person.');
+  if (gates.length > 0 || !isReady(g, no)) return gates;
+  if (!s.hasHandler) gate('no_handler', `Nobody here has the handler ${rules.handler}.`, { handler: rules.handler });
+  if (s.draining) gate('draining', 'This process is shutting down and starts nothing.');
+  if (!s.storeWritable) gate('store_unavailable', 'The store cannot be written at the moment.');
+  if (gates.length > 0) return gates;
+  if (s.slotsUsed >= s.slots) gate('slots', `All ${s.slots} slots are in use; ${s.ahead} ready steps go first.`, { slots: s.slots, used: s.slotsUsed, ahead: s.ahead });
+  else gate('starting', 'It is ready and is started by the next turn.', { ahead: s.ahead });
+  return gates;
+}

@@ -1,0 +1,118 @@
+/**
+ * What follows when a step ends: dependants open, dependants of a failure end with it (design.md §2). All functions work along
+ * edges of the steps concerned and never scan the graph, except those that end the whole task.
+ */
+import type { Decisions } from './decisions.ts';
+import type { TaskGraph } from './graph.ts';
+import { endedEvent, stepEvent } from './log.ts';
+import { rank } from './rank.ts';
+import { Reason, Step, isStepSuccessful, isStepTerminal } from './step-states.ts';
+
+/** Rows written at once when a decision ends many pending steps; the rest end by implication and follow in chunks. */
+export const IMPLIED_ABOVE = 256;
+
+/** A handled failure lets its task complete: its dependants are all optional, or it is allowed to fail. */
+export function isHandled(g: TaskGraph, no: number): boolean {
+  if (g.shape.rules[no].allowFailure) return true;
+  const { outStart, outRequired } = g.shape;
+  if (outStart[no] === outStart[no + 1]) return false;
+  for (let e = outStart[no]; e < outStart[no + 1]; e++) if (outRequired[e] === 1) return false;
+  return true;
+}
+
+/** Puts a pending step whose dependencies are met among the ready. */
+export function makeReady(out: Decisions, g: TaskGraph, no: number, readyAt: number): void {
+  const r = rank(g.priorityOf(no), readyAt);
+  out.touch(g);
+  g.ready.set(no, r);
+  out.ready.push({ graph: g, no, rank: r });
+}
+
+/**
+ * A step has just become terminal (its state and counters are set): opens or ends its dependants, and theirs.
+ * Under policy `block` the required dependants of an unhandled failure stay pending for a person.
+ */
+export function propagate(out: Decisions, g: TaskGraph, first: number): void {
+  const { outStart, outs, outRequired } = g.shape;
+  const stack = [first];
+  let ended = 0;
+  while (stack.length > 0) {
+    const no = stack.pop()!;
+    const successful = isStepSuccessful(g.state[no]);
+    const holds = !successful && g.policy === 'block' && g.state[no] === Step.error && !isHandled(g, no);
+    for (let e = outStart[no]; e < outStart[no + 1]; e++) {
+      const next = outs[e];
+      if (isStepTerminal(g.state[next])) continue;
+      if (outRequired[e] === 1 && !successful) {
+        if (holds) continue;
+        cancelStep(out, g, next, Reason.dependencyFailed, null, ended++);
+        stack.push(next);
+      } else {
+        g.open[next]--;
+        if (g.open[next] === 0 && g.state[next] === Step.pending && !g.live.has(next)) makeReady(out, g, next, out.now);
+      }
+    }
+  }
+  noteImplied(out, g, ended, Reason.dependencyFailed);
+}
+
+/**
+ * Ends one step as cancelled. Its attempt, if one is live, is told to stop and keeps its slot until it returns (design.md §2).
+ * `ordinal`: how many the same decision has ended before; far into a large one, pending steps end by implication.
+ */
+export function cancelStep(out: Decisions, g: TaskGraph, no: number, reason: number, error: string | null, ordinal: number): void {
+  const before = g.state[no];
+  const live = g.live.get(no);
+  const implied = ordinal >= IMPLIED_ABOVE && before === Step.pending && live === undefined && g.inserted === null && !g.writes?.has(no);
+  if (!implied) {
+    const w = out.step(g, no);
+    w.state = Step.cancelled;
+    w.reason = reason;
+    w.error = error;
+    w.rank = null;
+    w.wakeAt = null;
+    w.finishedAt = out.now;
+  }
+  if (before === Step.inProgress) g.running--;
+  g.state[no] = Step.cancelled;
+  g.setReason(no, reason);
+  g.ready.delete(no);
+  g.retryAt.delete(no);
+  g.remaining--;
+  g.cancelled++;
+  if (live !== undefined && !live.stopping) {
+    live.stopping = true;
+    if (g.shape.rules[no].cancelable) out.stops.push({ graph: g, no, token: live.token, cause: 'cancelled' });
+  }
+  if (implied) {
+    g.debts.push(no);
+    g.debtsAt = out.now;
+  } else if (ordinal < IMPLIED_ABOVE) {
+    out.event(g, stepEvent(no, Step.cancelled, g.token[no], g.attempts[no], `{"reason":${reason}}`));
+  }
+}
+
+/** Ends every step that is not terminal. */
+export function cancelRest(out: Decisions, g: TaskGraph, reason: number, error: string | null): void {
+  let ended = 0;
+  for (const no of [...g.live.keys()]) if (!isStepTerminal(g.state[no])) cancelStep(out, g, no, reason, error, ended++);
+  if (g.remaining > 0) for (let no = 0; no < g.size && g.remaining > 0; no++) if (!isStepTerminal(g.state[no])) cancelStep(out, g, no, reason, error, ended++);
+  noteImplied(out, g, ended, reason);
+}
+
+function noteImplied(out: Decisions, g: TaskGraph, ended: number, reason: number): void {
+  if (ended > IMPLIED_ABOVE) out.event(g, endedEvent(ended - IMPLIED_ABOVE, reason));
+}
+
+/** Writes up to `limit` rows of steps that ended by implication. */
+export function payDebts(out: Decisions, g: TaskGraph, limit: number): void {
+  out.touch(g);
+  const now = g.debts.splice(Math.max(0, g.debts.length - limit));
+  for (const no of now) {
+    const w = out.step(g, no);
+    w.fromState = Step.pending;
+    w.state = Step.cancelled;
+    w.reason = g.reason![no];
+    w.finishedAt = g.debtsAt;
+  }
+}

@@ -1,0 +1,161 @@
+import { finishAttempt } from '../../core/decide-attempt.ts';
+import { cancelTask, patchTask } from '../../core/decide-task.ts';
+import { TuttiError } from '../../core/errors.ts';
+import type { TaskGraph } from '../../core/graph.ts';
+import { attemptEvent } from '../../core/log.ts';
+import { Step, isStepTerminal } from '../../core/step-states.ts';
+import { isTaskTerminal, TASK_STATES } from '../../core/task-states.ts';
+import type { ResultCommand } from '../commands.ts';
+import type { EngineParts } from '../engine-parts.ts';
+import { Inbox } from '../inbox.ts';
+import type { Actor, Turn } from '../turn.ts';
+
+/** Takes results, checkpoints and operator verbs: each step's next state, and who becomes ready. */
+export class ResultProcessor implements Actor {
+  readonly inbox: Inbox<ResultCommand>;
+  readonly #p: EngineParts;
+  #taken: ResultCommand[] = [];
+  completed = 0;
+  failed = 0;
+  retried = 0;
+  late = 0;
+
+  constructor(parts: EngineParts) {
+    this.#p = parts;
+    this.inbox = new Inbox('result_processor', parts.config.channels.resultProcessor);
+  }
+
+  get waiting(): boolean {
+    return this.inbox.depth > 0;
+  }
+
+  fill(turn: Turn): void {
+    if (this.inbox.depth === 0) return;
+    const begun = this.#p.host.ticks();
+    const waiting: ResultCommand[] = [];
+    let verbs: ResultCommand[] | null = null;
+    let handled = 0;
+    // Results and checkpoints first, verbs after: a result that is present beats its own cancel (design.md §3).
+    while (this.inbox.depth > 0 && turn.room) {
+      const c = this.inbox.take()!;
+      if (c.kind === 'result' || c.kind === 'checkpoint') {
+        if (this.#decide(turn, c)) {
+          this.#taken.push(c);
+          handled++;
+        } else waiting.push(c);
+      } else (verbs ??= []).push(c);
+    }
+    if (verbs !== null) {
+      for (const c of verbs) {
+        if (this.#decide(turn, c)) {
+          this.#taken.push(c);
+          handled++;
+        } else waiting.push(c);
+      }
+    }
+    this.inbox.putBack(waiting);
+    this.inbox.handled += handled;
+    this.inbox.timeMs += this.#p.host.ticks() - begun;
+  }
+
+  settle(): void {
+    this.#taken = [];
+  }
+
+  undo(): void {
+    this.inbox.handled -= this.#taken.length;
+    this.inbox.putBack(this.#taken);
+    this.#taken = [];
+  }
+
+  abandon(e: TuttiError): void {
+    for (const c of this.#taken) {
+      if (c.kind === 'checkpoint') c.done(e);
+      else if (c.kind !== 'result') c.done(null, e);
+    }
+    this.#taken = [];
+  }
+
+  /** Results are kept until they can be written; only those who asked for something are told. */
+  refuse(e: TuttiError): void {
+    const keep: ResultCommand[] = [];
+    for (let c = this.inbox.take(); c !== undefined; c = this.inbox.take()) {
+      if (c.kind === 'result') keep.push(c);
+      else if (c.kind === 'checkpoint') c.done(e);
+      else c.done(null, e);
+    }
+    this.inbox.putBack(keep);
+  }
+
+  /** False: its graph has to be read first. */
+  #decide(turn: Turn, c: ResultCommand): boolean {
+    const g = this.#p.graphs.get(c.task);
+    if (c.kind === 'remove') {
+      turn.out.changes.removals.push(c.task);
+      turn.out.weight += 8;
+      turn.replies.push(() => c.done(null, null));
+      return true;
+    }
+    if (g === undefined) {
+      if (c.kind === 'result' && this.#p.dispatcher.active(c.task, c.no)?.token !== c.token) {
+        this.late++;
+        return true;
+      }
+      turn.missing.add(c.task);
+      return false;
+    }
+    switch (c.kind) {
+      case 'result': {
+        this.#result(turn, g, c);
+        return true;
+      }
+      case 'checkpoint': {
+        const live = g.live.get(c.no);
+        if (live === undefined || live.token !== c.token || live.stopping) {
+          turn.replies.push(() => c.done(new TuttiError('ILLEGAL_STATE', 'The attempt is no longer live: its checkpoint was not kept.')));
+          return true;
+        }
+        turn.out.changes.checkpoints.push({ task: c.task, no: c.no, token: c.token, at: turn.out.now, body: c.body });
+        turn.out.weight++;
+        turn.replies.push(() => c.done(null));
+        return true;
+      }
+      case 'cancel': {
+        const was = g.taskState;
+        if (cancelTask(turn.out, g, c.message)) turn.replies.push(() => c.done(g, null));
+        else turn.replies.push(() => c.done(null, ended(was)));
+        return true;
+      }
+      case 'patch': {
+        const was = g.taskState;
+        if (patchTask(turn.out, g, c.patch)) turn.replies.push(() => c.done(g, null));
+        else turn.replies.push(() => c.done(null, ended(was)));
+        return true;
+      }
+      default:
+        return c satisfies never;
+    }
+  }
+
+  #result(turn: Turn, g: TaskGraph, c: Extract<ResultCommand, { kind: 'result' }>): void {
+    const { out } = turn;
+    if (!finishAttempt(out, g, c.no, c.token, c.outcome)) {
+      if (!isTaskTerminal(g.taskState)) out.event(g, attemptEvent(c.no, c.token, 'late'));
+      turn.replies.push(() => this.late++);
+      return;
+    }
+    const state = g.state[c.no];
+    if (state === Step.complete && c.outcome.ok) {
+      const { body } = c.outcome;
+      turn.replies.push(() => {
+        this.completed++;
+        this.#p.payloads.putResult(g.id, c.no, c.token, body);
+      });
+    } else if (!isStepTerminal(state)) turn.replies.push(() => this.retried++);
+    else turn.replies.push(() => this.failed++);
+  }
+}
+
+function ended(state: number): TuttiError {
+  return new TuttiError('ILLEGAL_STATE', `The task has ended: ${TASK_STATES[state]}.`, { details: { state: TASK_STATES[state] } });
+}

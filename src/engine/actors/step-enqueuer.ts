@@ -1,0 +1,171 @@
+import { endStopping, startStep, timeoutAttempt, wakeStep } from '../../core/decide-attempt.ts';
+import { expireTask } from '../../core/decide-task.ts';
+import type { TaskGraph } from '../../core/graph.ts';
+import { Task } from '../../core/task-states.ts';
+import type { EnqueueCommand } from '../commands.ts';
+import type { EngineParts } from '../engine-parts.ts';
+import { Inbox } from '../inbox.ts';
+import type { DueTimer } from '../timers.ts';
+import type { Actor, Turn } from '../turn.ts';
+
+/** Takes due timers, ready steps and free slots: what goes to a slot in this commit (`in_progress`), in the order of rank. */
+export class StepEnqueuer implements Actor {
+  readonly inbox: Inbox<EnqueueCommand>;
+  readonly #p: EngineParts;
+  #taken: EnqueueCommand[] = [];
+  #draining = false;
+  /** Ready steps whose handler nobody has, by handler (explain says so). */
+  readonly #parked = new Map<string, { graph: TaskGraph; no: number; rank: number }[]>();
+  started = 0;
+  timedOut = 0;
+
+  constructor(parts: EngineParts) {
+    this.#p = parts;
+    this.inbox = new Inbox('step_enqueuer', parts.config.channels.stepEnqueuer);
+  }
+
+  get waiting(): boolean {
+    return this.inbox.depth > 0 || this.#p.timers.anyDue || (!this.#draining && this.#p.dispatcher.anyFree && this.#p.queue.peek() !== undefined);
+  }
+
+  drain(): void {
+    this.#draining = true;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Workers came or learnt handlers: what waited for a handler is looked at again. */
+  unpark(): void {
+    for (const entries of this.#parked.values()) for (const e of entries) this.#p.queue.push(e);
+    this.#parked.clear();
+  }
+
+  /** Stage 2: what is due. */
+  fill(turn: Turn): void {
+    const begun = this.#p.host.ticks();
+    const { timers } = this.#p;
+    let timer: DueTimer | undefined;
+    while (!this.inbox.full && (timer = timers.takeDue(turn.out.now)) !== undefined) this.inbox.offer({ kind: 'timer', timer });
+    timers.rearm();
+    const waiting: EnqueueCommand[] = [];
+    while (this.inbox.depth > 0 && turn.room) {
+      const c = this.inbox.take()!;
+      if (this.#due(turn, c.timer)) {
+        this.#taken.push(c);
+        this.inbox.handled++;
+      } else waiting.push(c);
+    }
+    this.inbox.putBack(waiting);
+    this.inbox.timeMs += this.#p.host.ticks() - begun;
+  }
+
+  /** Stage 5: free slots, and slots freed in this turn, go to ready steps in the order of rank. */
+  start(turn: Turn): void {
+    const begun = this.#p.host.ticks();
+    turn.reap();
+    for (const e of turn.out.ready) this.#p.queue.push(e);
+    if (!this.#draining) this.#start(turn);
+    this.inbox.timeMs += this.#p.host.ticks() - begun;
+  }
+
+  settle(): void {
+    this.#taken = [];
+  }
+
+  undo(): void {
+    this.inbox.handled -= this.#taken.length;
+    this.inbox.putBack(this.#taken);
+    this.#taken = [];
+  }
+
+  abandon(): void {
+    this.#taken = [];
+  }
+
+  refuse(): void {
+    // Timers and ready steps wait: nobody asked for them.
+  }
+
+  #start(turn: Turn): void {
+    const { queue, dispatcher } = this.#p;
+    const { out } = turn;
+    const held: { graph: TaskGraph; no: number; rank: number }[] = [];
+    while (turn.room && dispatcher.anyFree) {
+      const e = queue.peek();
+      if (e === undefined || held.length > 64) break;
+      const { handler } = e.graph.shape.rules[e.no];
+      const session = dispatcher.pick(handler);
+      queue.pop();
+      if (session === undefined) {
+        const parked = this.#parked.get(handler);
+        if (parked === undefined) this.#parked.set(handler, [e]);
+        else parked.push(e);
+        continue;
+      }
+      if (session === null) {
+        held.push(e);
+        continue;
+      }
+      startStep(out, e.graph, e.no);
+      dispatcher.reserve(session, out.starts[out.starts.length - 1]);
+      turn.replies.push(() => this.started++);
+    }
+    for (const e of held) queue.push(e);
+  }
+
+  /** False: the graph has to be read first. A stale timer does nothing. */
+  #due(turn: Turn, t: DueTimer): boolean {
+    const { graphs, dispatcher, timers, host } = this.#p;
+    const { out } = turn;
+    const g = graphs.get(t.task);
+    if (g === undefined) {
+      if (t.kind !== 'retry' && t.kind !== 'deadline') return true;
+      turn.missing.add(t.task);
+      return !this.#once(t);
+    }
+    switch (t.kind) {
+      case 'retry':
+        wakeStep(out, g, t.no);
+        return true;
+      case 'deadline':
+        if (g.taskState !== Task.initializing) expireTask(out, g);
+        else timers.add({ ...t, at: out.now + 1000 });
+        return true;
+      case 'timeout': {
+        const ms = g.shape.rules[t.no].timeoutMs;
+        if (timeoutAttempt(out, g, t.no, t.token, { code: 'step_timeout', message: `The attempt did not end within ${ms} ms.`, retryable: true })) turn.replies.push(() => this.timedOut++);
+        return true;
+      }
+      case 'heartbeat': {
+        const a = dispatcher.active(t.task, t.no);
+        if (a === undefined || a.token !== t.token) return true;
+        const ms = g.shape.rules[t.no].heartbeatMs;
+        if (a.lastSign + ms > host.now()) timers.add({ ...t, at: a.lastSign + ms });
+        else if (timeoutAttempt(out, g, t.no, t.token, { code: 'heartbeat_lost', message: `The handler gave no sign of life for ${ms} ms.`, retryable: true })) turn.replies.push(() => this.timedOut++);
+        return true;
+      }
+      case 'grace': {
+        const live = g.live.get(t.no);
+        if (live === undefined || live.token !== t.token || !live.stopping) return true;
+        endStopping(out, g, t.no, 'abandoned');
+        return true;
+      }
+      default:
+        return t.kind satisfies never;
+    }
+  }
+
+  readonly #asked = new Set<number>();
+
+  /** Asks for a task's graph once; a timer of a task that is gone is dropped the second time. */
+  #once(t: DueTimer): boolean {
+    if (this.#asked.has(t.task)) {
+      this.#asked.delete(t.task);
+      return false;
+    }
+    this.#asked.add(t.task);
+    return true;
+  }
+}

@@ -1,0 +1,114 @@
+import { loseAttempt } from '../../core/decide-attempt.ts';
+import { arrive, evaluateTask } from '../../core/decide-task.ts';
+import type { TuttiError } from '../../core/errors.ts';
+import { payDebts } from '../../core/failure.ts';
+import type { FinalizeCommand } from '../commands.ts';
+import type { EngineParts } from '../engine-parts.ts';
+import { Inbox } from '../inbox.ts';
+import type { Actor, Turn } from '../turn.ts';
+
+const DEBT_ROWS = 256;
+
+/** Takes tasks with something decided: what each is now. Also goes on with what is done in chunks. */
+export class TaskFinalizer implements Actor {
+  readonly inbox: Inbox<FinalizeCommand>;
+  readonly #p: EngineParts;
+  readonly #followUp: (c: FinalizeCommand) => void;
+  #taken: FinalizeCommand[] = [];
+  lost = 0;
+
+  constructor(o: { parts: EngineParts; followUp: (c: FinalizeCommand) => void }) {
+    this.#p = o.parts;
+    this.#followUp = o.followUp;
+    this.inbox = new Inbox('task_finalizer', o.parts.config.channels.taskFinalizer);
+  }
+
+  get waiting(): boolean {
+    return this.inbox.depth > 0;
+  }
+
+  /** Before steps are started: what comes in here may make some ready. */
+  fill(turn: Turn): void {
+    if (this.inbox.depth === 0) return;
+    const begun = this.#p.host.ticks();
+    const waiting: FinalizeCommand[] = [];
+    // At least one, whatever else filled the turn: large things must not wait for ever.
+    let first = true;
+    while (this.inbox.depth > 0 && (first || turn.room)) {
+      first = false;
+      const c = this.inbox.take()!;
+      if (this.#decide(turn, c)) {
+        this.#taken.push(c);
+        this.inbox.handled++;
+      } else waiting.push(c);
+    }
+    this.inbox.putBack(waiting);
+    this.inbox.timeMs += this.#p.host.ticks() - begun;
+  }
+
+  /** Last stage: every task that this turn touched. */
+  conclude(turn: Turn): void {
+    const begun = this.#p.host.ticks();
+    for (const g of turn.out.touched) evaluateTask(turn.out, g);
+    this.inbox.timeMs += this.#p.host.ticks() - begun;
+  }
+
+  settle(): void {
+    this.#taken = [];
+  }
+
+  undo(): void {
+    this.inbox.handled -= this.#taken.length;
+    // A graph taken up in a void turn is read and taken up again by the loop.
+    this.inbox.putBack(this.#taken.filter((c) => c.kind !== 'adopt'));
+    this.#taken = [];
+  }
+
+  abandon(e: TuttiError): void {
+    for (const c of this.#taken) if (c.kind === 'arrive') c.submit.done(null, e);
+    this.#taken = [];
+  }
+
+  refuse(e: TuttiError): void {
+    const keep: FinalizeCommand[] = [];
+    for (let c = this.inbox.take(); c !== undefined; c = this.inbox.take()) {
+      if (c.kind === 'arrive') c.submit.done(null, e);
+      else keep.push(c);
+    }
+    this.inbox.putBack(keep);
+  }
+
+  #decide(turn: Turn, c: FinalizeCommand): boolean {
+    const { out } = turn;
+    if (c.kind === 'adopt') {
+      const g = c.graph;
+      if (this.#p.graphs.get(g.id) !== g) return true;
+      for (const [no, a] of [...g.live]) {
+        if (this.#p.dispatcher.active(g.id, no)?.token === a.token) continue;
+        loseAttempt(out, g, no);
+        turn.replies.push(() => this.lost++);
+      }
+      return true;
+    }
+    const g = this.#p.graphs.get(c.task);
+    if (g === undefined) {
+      if (c.kind === 'debts') return true;
+      turn.missing.add(c.task);
+      return false;
+    }
+    if (c.kind === 'arrive') {
+      if (g.arriving >= 0) arrive(out, g);
+      if (g.arriving >= 0) turn.replies.push(() => this.#followUp(c));
+      else {
+        turn.replies.push(() => {
+          this.#p.payloads.putInput(g.id, c.submit.submission.input);
+          c.submit.done(g, null);
+        });
+      }
+      return true;
+    }
+    payDebts(out, g, DEBT_ROWS);
+    if (g.debts.length > 0) turn.replies.push(() => this.#followUp(c));
+    return true;
+  }
+}

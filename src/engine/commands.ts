@@ -1,0 +1,30 @@
+/** What enters a turn, by inbox. Everything a command needs to be decided twice (ids, tokens) is in it before it is decided once. */
+import type { Submission } from '../core/decide-task.ts';
+import type { TuttiError } from '../core/errors.ts';
+import type { TaskGraph } from '../core/graph.ts';
+import type { DueTimer } from './timers.ts';
+import type { AttemptOutcome } from './worker-port.ts';
+
+export interface SubmitCommand {
+  submission: Submission;
+  /** A commit that held it had an unknown outcome: look whether the task exists before deciding again. */
+  doubtful: boolean;
+  done(g: TaskGraph | null, e: TuttiError | null): void;
+}
+
+export type ResultCommand =
+  | { kind: 'result'; task: number; no: number; token: number; outcome: AttemptOutcome }
+  | { kind: 'checkpoint'; task: number; no: number; token: number; body: string; done(e: TuttiError | null): void }
+  | { kind: 'cancel'; task: number; message: string; done(g: TaskGraph | null, e: TuttiError | null): void }
+  | { kind: 'patch'; task: number; patch: { priority?: number; tags?: string[] }; done(g: TaskGraph | null, e: TuttiError | null): void }
+  | { kind: 'remove'; task: number; done(g: TaskGraph | null, e: TuttiError | null): void };
+
+export type EnqueueCommand = { kind: 'timer'; timer: DueTimer };
+
+export type FinalizeCommand =
+  /** A graph that was read (start, miss): take up what is ready, lose what ran elsewhere, see what the task is now. */
+  | { kind: 'adopt'; graph: TaskGraph }
+  /** The next chunk of an arriving submission. */
+  | { kind: 'arrive'; task: number; submit: SubmitCommand }
+  /** Rows of steps that ended by implication. */
+  | { kind: 'debts'; task: number };

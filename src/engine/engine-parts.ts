@@ -1,0 +1,21 @@
+import type { Store } from '../store/store.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { GraphCache } from './graph-cache.ts';
+import type { EngineConfig, Host } from './host.ts';
+import type { PayloadCache } from './payload-cache.ts';
+import type { ReadyQueue } from './ready-queue.ts';
+import type { Timers } from './timers.ts';
+
+/** What the stages of the engine share. */
+export interface EngineParts {
+  readonly host: Host;
+  readonly config: EngineConfig;
+  readonly store: Store;
+  /** Owner of this process's attempts. */
+  readonly boot: number;
+  readonly graphs: GraphCache;
+  readonly payloads: PayloadCache;
+  readonly dispatcher: Dispatcher;
+  readonly timers: Timers;
+  readonly queue: ReadyQueue;
+}

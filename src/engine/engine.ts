@@ -1,0 +1,684 @@
+/** The engine: the four actors around one loop of turns, and the facade that everything outside talks to (design.md §3). */
+import type { ChangeSet } from '../core/changes.ts';
+import type { Json } from '../core/definition.ts';
+import { type StepError, TuttiError, isTuttiError } from '../core/errors.ts';
+import { explainStep } from '../core/explain.ts';
+import type { TaskGraph } from '../core/graph.ts';
+import { isUuid, nextTaskId, parseUuid, stepUuid, taskUuid, MAX_STEPS } from '../core/ids.ts';
+import { Step, STEP_STATES } from '../core/step-states.ts';
+import { TASK_STATES, Task, isTaskTerminal } from '../core/task-states.ts';
+import { checkContext } from '../core/values.ts';
+import type { Store, StoredTask } from '../store/store.ts';
+import { ResultProcessor } from './actors/result-processor.ts';
+import { StepEnqueuer } from './actors/step-enqueuer.ts';
+import { TaskFinalizer } from './actors/task-finalizer.ts';
+import { TaskRequest } from './actors/task-request.ts';
+import { AttemptLog } from './attempt-log.ts';
+import { ColdReady } from './cold-ready.ts';
+import type { FinalizeCommand, ResultCommand, SubmitCommand } from './commands.ts';
+import { Dispatcher } from './dispatcher.ts';
+import type { EngineParts } from './engine-parts.ts';
+import { EventFeed } from './event-feed.ts';
+import type { EngineFacade, EngineHealth, EngineMetrics, TemplateRegistration } from './facade.ts';
+import { GraphCache } from './graph-cache.ts';
+import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Host } from './host.ts';
+import { PayloadCache } from './payload-cache.ts';
+import { Queries } from './queries.ts';
+import { ReadyQueue } from './ready-queue.ts';
+import { Reconciler } from './reconciler.ts';
+import { TimerScan, removeArrivals, resumeBegun } from './recovery.ts';
+import { Retention } from './retention.ts';
+import { type RegisteredTemplate, TemplateRegistry } from './template-registry.ts';
+import { HORIZON_MS, Timers } from './timers.ts';
+import { TurnLoop, type Turn } from './turn.ts';
+import type { AuditView, ExplainView, ListRequest, ListResult, StepView, SubmitRequest, TaskEvent, TaskOutcome, TaskView, TemplateView } from './views.ts';
+
+export interface EngineOptions {
+  store: Store;
+  host: Host;
+  config?: Partial<EngineConfig>;
+}
+
+const COUNT_CAP = 10_000;
+
+interface Waiter {
+  resolve: (o: TaskOutcome) => void;
+  reject: (e: unknown) => void;
+}
+
+export class Engine implements EngineFacade {
+  readonly #host: Host;
+  readonly #store: Store;
+  readonly #config: EngineConfig;
+  readonly #parts: EngineParts;
+  readonly #templates: TemplateRegistry;
+  readonly #loop: TurnLoop;
+  readonly #requests: TaskRequest;
+  readonly #results: ResultProcessor;
+  readonly #enqueuer: StepEnqueuer;
+  readonly #finalizer: TaskFinalizer;
+  readonly #feed: EventFeed;
+  readonly #queries: Queries;
+  readonly #cold: ColdReady;
+  readonly #scan: TimerScan;
+  readonly #log: AttemptLog;
+  readonly #retention: Retention;
+  readonly #reconciler: Reconciler;
+  readonly #waiters = new Map<number, Waiter[]>();
+  readonly #finished: Record<string, number> = { complete: 0, error: 0, cancelled: 0, resolved_manually: 0 };
+  #lastId = 0;
+  #status: EngineHealth['status'] = 'starting';
+  #drained: (() => void) | null = null;
+  /** Unfinished tasks found at start. */
+  resumed = 0;
+
+  private constructor(o: EngineOptions) {
+    this.#host = o.host;
+    this.#store = o.store;
+    this.#config = { ...DEFAULT_ENGINE_CONFIG, ...o.config };
+    const now = (): number => this.#host.now();
+    this.#templates = new TemplateRegistry({ store: o.store, now });
+    const graphs = new GraphCache({ store: o.store, shapeOf: (t) => this.#templates.shape(t), maxSteps: this.#config.cache.maxSteps });
+    const payloads = new PayloadCache(this.#config.cache.payloadBytes);
+    const wake = (): void => this.#loop.wake();
+    const { tag } = o.store;
+    const dispatcher = new Dispatcher({
+      store: o.store, payloads, now, taskUuid: (task) => taskUuid(task, tag), stepUuid: (task, no) => stepUuid(task, no, tag), graph: (task) => graphs.get(task),
+      templateName: (g) => this.#templates.row(g.template ?? -1)?.definition ?? { namespace: '', name: '', version: '' },
+      correlationId: (task) => graphs.get(task)?.correlationId ?? taskUuid(task, tag),
+      input: {
+        result: (r) => this.#offer({ kind: 'result', ...r }),
+        checkpoint: (r) => this.#offer({ kind: 'checkpoint', ...r }),
+        progress: (a) => this.#feed.progress(a),
+        logLine: (r) => this.#log.add(r),
+        capacity: () => {
+          this.#enqueuer.unpark();
+          this.#cold.topUp();
+          wake();
+        },
+        resultRoom: () => this.#results.inbox.room(),
+      },
+    });
+    const parts: EngineParts = {
+      host: o.host, config: this.#config, store: o.store, boot: 1 + Math.floor(o.host.random() * (2 ** 31 - 2)), graphs, payloads, dispatcher, timers: new Timers(o.host, wake), queue: new ReadyQueue(),
+    };
+    this.#parts = parts;
+    const followUp = (c: FinalizeCommand): void => {
+      this.#finalizer.inbox.force(c);
+      wake();
+    };
+    this.#requests = new TaskRequest({ parts, followUp, adopt: (g) => this.#adopt(g), wake });
+    this.#results = new ResultProcessor(parts);
+    this.#enqueuer = new StepEnqueuer(parts);
+    this.#finalizer = new TaskFinalizer({ parts, followUp });
+    this.#loop = new TurnLoop({
+      parts, actors: [this.#results, this.#enqueuer, this.#requests, this.#finalizer],
+      stages: [
+        (t) => this.#results.fill(t), (t) => this.#enqueuer.fill(t), (t) => this.#requests.fill(t), (t) => this.#finalizer.fill(t), (t) => this.#enqueuer.start(t),
+        (t) => this.#finalizer.conclude(t),
+      ],
+      release: (turn) => this.#release(turn), reload: (ids) => this.#load(ids),
+    });
+    const commit = (changes: ChangeSet): Promise<boolean> => this.#loop.commitLater(changes);
+    this.#cold = new ColdReady({ parts, adopt: (ids) => this.#load(ids), wake });
+    this.#scan = new TimerScan(parts);
+    this.#log = new AttemptLog({ host: o.host, commit });
+    this.#retention = new Retention({ parts, commit });
+    this.#reconciler = new Reconciler({ parts, wake });
+    this.#feed = new EventFeed({
+      store: o.store,
+      names: { taskUuid: (t) => taskUuid(t, tag), stepUuid: (t, no) => stepUuid(t, no, tag) },
+    });
+    this.#queries = new Queries({
+      store: o.store, graphs, templates: this.#templates, dispatcher, taskUuid: (t) => taskUuid(t, tag), stepUuid: (t, no) => stepUuid(t, no, tag), pause: () => this.#pause(),
+    });
+  }
+
+  /** Opens the engine on a store and takes up what was unfinished. The store is closed with it. */
+  static async open(o: EngineOptions): Promise<Engine> {
+    const e = new Engine(o);
+    await e.#templates.load();
+    const newest = await o.store.listTasks({ limit: 1, countCap: 0 });
+    e.#lastId = newest.tasks[0]?.id ?? 0;
+    await removeArrivals(e.#parts);
+    const waiting = await o.store.taskIds({ states: [Task.enqueuingSteps], after: 0, limit: 1000 });
+    e.resumed = waiting.length + (await resumeBegun(e.#parts, { adopt: (ids) => e.#load(ids), stopped: () => e.#status === 'stopped' }));
+    await e.#scan.run();
+    e.#retention.start();
+    e.#reconciler.start();
+    e.#status = 'ready';
+    e.#loop.wake();
+    return e;
+  }
+
+  get workers(): Dispatcher {
+    return this.#parts.dispatcher;
+  }
+
+  // Templates
+
+  async register(r: TemplateRegistration, o: { dev?: boolean } = {}): Promise<TemplateView> {
+    if (r.definition.steps.length > MAX_STEPS) throw new TuttiError('INVALID_TEMPLATE', `a template has at most ${MAX_STEPS} steps`, { field: 'steps' });
+    return this.#templates.view(await this.#guard(() => this.#templates.register(r, o.dev ?? false)));
+  }
+
+  templates(filter: { namespace?: string } = {}): TemplateView[] {
+    return this.#templates.all(filter.namespace).map((t) => this.#templates.view(t));
+  }
+
+  template(ref: { namespace: string; name: string; version: string }): TemplateView | undefined {
+    const t = this.#templates.find(ref);
+    return t === undefined ? undefined : this.#templates.view(t);
+  }
+
+  // Submissions
+
+  async submit(r: SubmitRequest): Promise<TaskView> {
+    const t = this.#check(r);
+    const checked = this.#validate(t, r);
+    const input = checked instanceof Promise ? await checked : checked;
+    while (this.#requests.inbox.full) await this.#requests.inbox.room();
+    return await this.#enter(t, r, input);
+  }
+
+  async trySubmit(r: SubmitRequest): Promise<TaskView> {
+    const t = this.#check(r);
+    const checked = this.#validate(t, r);
+    return await this.#enter(t, r, checked instanceof Promise ? await checked : checked);
+  }
+
+  async submitMany(rs: Iterable<SubmitRequest>): Promise<string[]> {
+    const checked: { t: RegisteredTemplate; r: SubmitRequest; input: string }[] = [];
+    let i = 0;
+    for (const r of rs) {
+      try {
+        const t = this.#check(r);
+        const input = this.#validate(t, r);
+        checked.push({ t, r, input: input instanceof Promise ? await input : input });
+      } catch (e) {
+        if (!isTuttiError(e)) throw e;
+        throw new TuttiError(e.code, `tasks[${i}]: ${e.message}`, { field: `tasks[${i}]${e.field === undefined ? '' : `.${e.field}`}`, details: e.details, retryAfter: e.retryAfter });
+      }
+      i++;
+    }
+    const ids = new Array<string>(checked.length);
+    await new Promise<void>((resolve, reject) => {
+      let open = checked.length;
+      let next = 0;
+      if (open === 0) resolve();
+      const push = (): void => {
+        while (next < checked.length && !this.#requests.inbox.full) {
+          const { t, r, input } = checked[next];
+          const at = next++;
+          this.#requests.inbox.offer(
+            this.#command(t, r, input, (g, e) => {
+              if (e !== null) reject(e);
+              else ids[at] = taskUuid(g!.id, this.#store.tag);
+              if (--open === 0) resolve();
+            }),
+          );
+        }
+        this.#loop.wake();
+        if (next < checked.length) void this.#requests.inbox.room().then(push);
+      };
+      push();
+    });
+    return ids;
+  }
+
+  #check(r: SubmitRequest): RegisteredTemplate {
+    if (this.#status === 'draining' || this.#status === 'stopped') throw new TuttiError('SHUTTING_DOWN', 'This process is shutting down and takes no new tasks.', { retryAfter: 5 });
+    if (!this.#loop.writable) throw new TuttiError('STORE_UNAVAILABLE', `The store cannot be written: ${this.#loop.lastFailure ?? 'unknown'}`, { retryAfter: 5 });
+    const t = this.#templates.find(r);
+    if (t === undefined) throw new TuttiError('TEMPLATE_NOT_FOUND', `no template ${r.namespace}/${r.name}${r.version === undefined ? '' : `@${r.version}`} is registered`, { field: 'name' });
+    if (r.priority !== undefined && !(Number.isInteger(r.priority) && r.priority >= 0 && r.priority <= 3)) {
+      throw new TuttiError('INVALID_INPUT', `priority must be an integer from 0 (urgent) to 3, not ${String(r.priority)}`, { field: 'priority', details: { min: 0, max: 3 } });
+    }
+    if (!this.#config.openToWorkers) {
+      for (const [no, rules] of t.shape.rules.entries()) {
+        if (no > 0 && rules.handler === t.shape.rules[no - 1].handler) continue;
+        if (!this.workers.hasHandler(rules.handler)) {
+          throw new TuttiError('UNKNOWN_HANDLER', `step ${t.shape.names[no]}: nobody here has the handler ${rules.handler}`, { field: `steps[${no}].handler`, details: { handler: rules.handler } });
+        }
+        if (no >= 1000) break;
+      }
+    }
+    return t;
+  }
+
+  /** JSON text of the input, checked against the template. */
+  #validate(t: RegisteredTemplate, r: SubmitRequest): string | Promise<string> {
+    const { contextBytes, contextDepth, contextItems, contextString } = this.#config.limits;
+    const limits = { maxBytes: contextBytes, maxDepth: contextDepth, maxItems: contextItems, maxString: contextString };
+    const text = checkContext(r.input, limits);
+    if (t.validate === undefined) return text;
+    const outcome = t.validate(r.input);
+    const settle = (v: Awaited<typeof outcome>): string => {
+      if (v.ok) return v.value === r.input ? text : checkContext(v.value, limits);
+      const issues = v.issues.slice(0, 20).map((i) => ({ path: i.path === '' ? 'context' : `context.${i.path}`, message: i.message }));
+      throw new TuttiError('INVALID_INPUT', issues.map((i) => `${i.path}: ${i.message}`).join('; '), { field: issues[0]?.path ?? 'context', details: { issues } });
+    };
+    return outcome instanceof Promise ? outcome.then(settle) : settle(outcome);
+  }
+
+  #enter(t: RegisteredTemplate, r: SubmitRequest, input: string): Promise<TaskView> {
+    return new Promise((resolve, reject) => {
+      const c = this.#command(t, r, input, (g, e) => {
+        if (e !== null) reject(e);
+        else resolve(this.#queries.viewOf(g!, { tags: c.submission.tags, meta: c.submission.meta }));
+      });
+      if (this.#requests.inbox.offer(c)) this.#loop.wake();
+      else reject(new TuttiError('BACKPRESSURE', `${this.#requests.inbox.capacity} submissions are waiting already.`, { retryAfter: 1, details: { inbox: 'task_request' } }));
+    });
+  }
+
+  #command(t: RegisteredTemplate, r: SubmitRequest, input: string, done: SubmitCommand['done']): SubmitCommand {
+    this.#lastId = nextTaskId(this.#lastId, this.#host.now());
+    const { initiator, sourceSystem, reason, correlationId, parentCorrelationId, options } = r;
+    const attributed = initiator !== undefined || sourceSystem !== undefined || reason !== undefined || correlationId !== undefined || parentCorrelationId !== undefined || options !== undefined;
+    return {
+      submission: {
+        id: this.#lastId, template: t.row.id, shape: t.shape, priority: r.priority, input, tags: r.tags === undefined || r.tags.length === 0 ? null : r.tags,
+        meta: attributed ? { initiator, sourceSystem, reason, correlationId, parentCorrelationId, options } : null,
+      },
+      doubtful: false, done,
+    };
+  }
+
+  // Reading
+
+  async task(id: string): Promise<TaskView> {
+    return await this.#queries.task(await this.#row(id));
+  }
+
+  async list(r: ListRequest): Promise<ListResult> {
+    const limit = Math.min(100, Math.max(1, r.perPage ?? r.limit ?? 25));
+    const paged = r.page !== undefined || r.perPage !== undefined;
+    const named = r.namespace !== undefined || r.name !== undefined || r.version !== undefined;
+    const templates = named ? this.#templates.rows(r) : undefined;
+    const beforeId = r.cursor === undefined ? undefined : this.#readCursor(r.cursor);
+    const states = r.states?.map((s) => {
+      const i = TASK_STATES.indexOf(s);
+      if (i < 0) throw new TuttiError('INVALID_INPUT', `status must be one of ${TASK_STATES.join(', ')}, not ${s}`, { field: 'status' });
+      return i;
+    });
+    if (templates?.length === 0) return { tasks: [], nextCursor: null, total: paged ? 0 : null, totalCapped: false };
+    const page = await this.#guard(() =>
+      this.#store.listTasks({
+        states, templates, initiator: r.initiator, sourceSystem: r.sourceSystem, tag: r.tag, beforeId, offset: paged && beforeId === undefined ? ((r.page ?? 1) - 1) * limit : undefined,
+        limit: limit + 1, countCap: paged ? COUNT_CAP : 0,
+      }),
+    );
+    const rows = page.tasks.slice(0, limit);
+    return {
+      tasks: await this.#queries.tasks(rows), nextCursor: page.tasks.length > limit ? this.#cursor(rows[rows.length - 1].id) : null,
+      total: page.total, totalCapped: page.total !== null && page.total >= COUNT_CAP,
+    };
+  }
+
+  async steps(taskId: string, o: { results?: boolean } = {}): Promise<StepView[]> {
+    return await this.#queries.steps(await this.#row(taskId), { results: o.results ?? true });
+  }
+
+  async step(taskId: string, ref: string): Promise<StepView> {
+    const row = await this.#row(taskId);
+    return (await this.#queries.steps(row, { nos: [this.#stepNo(row, ref)], results: true, checkpoint: true }))[0];
+  }
+
+  async audit(taskId: string, stepRef?: string): Promise<AuditView[]> {
+    const row = await this.#row(taskId);
+    return await this.#queries.audit(row, stepRef === undefined ? undefined : this.#stepNo(row, stepRef));
+  }
+
+  async explain(taskId: string, stepRef?: string): Promise<ExplainView[]> {
+    const row = await this.#row(taskId);
+    const g = this.#parts.graphs.get(row.id) ?? (await this.#queries.readGraph(row));
+    const { total, used } = this.#parts.dispatcher.slots;
+    const nos = stepRef === undefined ? [...Array(g.size).keys()] : [this.#stepNo(row, stepRef)];
+    return nos.map((no) => {
+      const active = this.#parts.dispatcher.active(g.id, no);
+      const gates = explainStep(g, no, {
+        now: this.#host.now(), slots: total, slotsUsed: used, hasHandler: this.workers.hasHandler(g.shape.rules[no].handler), ahead: nos.length > 200 ? 0 : this.#parts.queue.ahead(g, no),
+        draining: this.#enqueuer.draining, storeWritable: this.#loop.writable, lastSignAt: active?.lastSign ?? null,
+      });
+      return { stepId: stepUuid(g.id, no, this.#store.tag), name: g.shape.names[no], state: STEP_STATES[g.state[no]], runnable: gates.length === 1 && (gates[0].kind === 'starting' || gates[0].kind === 'slots'), gates };
+    });
+  }
+
+  async attemptLog(taskId: string, stepRef: string): Promise<{ at: number; level: string; message: string; token: number }[]> {
+    const row = await this.#row(taskId);
+    await this.#log.flush();
+    return await this.#guard(() => this.#store.attemptLines({ task: row.id, no: this.#stepNo(row, stepRef), limit: 10_000 }));
+  }
+
+  async *events(taskId: string, o: { after?: number; signal?: AbortSignal } = {}): AsyncGenerator<TaskEvent> {
+    const row = await this.#row(taskId);
+    const after = o.after ?? 0;
+    if (!Number.isInteger(after) || after < 0 || after >= row.nextSeq) {
+      throw new TuttiError('INVALID_CURSOR', `the task has events 1 to ${row.nextSeq - 1}; ${String(after)} is none of them`, { field: 'after' });
+    }
+    yield* this.#feed.events({
+      task: row.id, steps: this.#templates.shape(row.template ?? -1)?.names ?? [], after, signal: o.signal, ended: () => this.#status === 'stopped', terminal: async () => isTaskTerminal((await this.#store.loadTask(row.id))?.state ?? Task.cancelled),
+    });
+  }
+
+  async done(taskId: string): Promise<TaskOutcome> {
+    const id = this.#taskId(taskId);
+    const g = this.#parts.graphs.get(id);
+    if (g !== undefined && !isTaskTerminal(g.taskState)) return await this.#wait(id);
+    const row = await this.#row(taskId);
+    return isTaskTerminal(row.state) ? await this.#outcome(row) : await this.#wait(id);
+  }
+
+  async result(taskId: string): Promise<Json> {
+    const outcome = await this.done(taskId);
+    if (outcome.state !== 'complete') {
+      const first = outcome.failedSteps[0];
+      const why = outcome.error?.message ?? (first === undefined ? '' : `step ${first.name}: ${first.error?.message ?? ''}`);
+      throw new TuttiError('TASK_FAILED', `task ${taskId} ended in ${outcome.state}${why === '' ? '' : `: ${why}`}`, { details: { state: outcome.state, failedSteps: outcome.failedSteps, error: outcome.error } });
+    }
+    const id = this.#taskId(taskId);
+    const cached = this.#parts.graphs.get(id);
+    const g = cached ?? this.#justEnded.get(id) ?? (await this.#queries.readGraph(await this.#row(taskId)));
+    return await this.#resultOf(g);
+  }
+
+  /** design.md §2: what `.returns()` names, else the results of the steps nobody depends on, by name. */
+  async #resultOf(g: TaskGraph): Promise<Json> {
+    const { returns, numberOf, leaves, names } = g.shape;
+    const nos = typeof returns === 'string' ? [numberOf.get(returns)!] : returns === undefined ? [...leaves] : returns.map((n) => numberOf.get(n)!);
+    const bodies = new Array<string | null>(nos.length).fill(null);
+    const missing: number[] = [];
+    nos.forEach((no, i) => {
+      if (g.state[no] !== Step.complete) return;
+      const body = this.#parts.payloads.result(g.id, no, g.token[no]);
+      if (body === undefined) missing.push(i);
+      else bodies[i] = body;
+    });
+    for (let from = 0; from < missing.length; from += 1000) {
+      const page = missing.slice(from, from + 1000);
+      const read = await this.#guard(() => this.#store.payloads(page.map((i) => ({ task: g.id, no: nos[i], token: g.token[nos[i]] }))));
+      page.forEach((i, k) => (bodies[i] = read[k]));
+      if (missing.length > 1000) await this.#pause();
+    }
+    if (typeof returns === 'string') return bodies[0] === null ? null : (JSON.parse(bodies[0]) as Json);
+    const result: { [name: string]: Json } = {};
+    nos.forEach((no, i) => {
+      const body = bodies[i];
+      if (body !== null) result[names[no]] = JSON.parse(body) as Json;
+    });
+    return result;
+  }
+
+  // Verbs
+
+  async cancel(taskId: string, o: { errorMessage?: string; by?: string } = {}): Promise<TaskView> {
+    const message = o.errorMessage ?? 'Cancelled by user';
+    if (message.length > 10_000) throw new TuttiError('INVALID_INPUT', 'error_message has at most 10,000 characters', { field: 'error_message' });
+    return await this.#verb(taskId, (task, done) => ({ kind: 'cancel', task, message, done }));
+  }
+
+  async patch(taskId: string, patch: { priority?: number; tags?: string[] }): Promise<TaskView> {
+    return await this.#verb(taskId, (task, done) => ({ kind: 'patch', task, patch, done }));
+  }
+
+  async purge(taskId: string): Promise<void> {
+    const row = await this.#row(taskId);
+    if (!isTaskTerminal(row.state)) throw new TuttiError('ILLEGAL_STATE', `The task is ${TASK_STATES[row.state]}; only one that has ended can be removed.`, { details: { state: TASK_STATES[row.state] } });
+    const g = this.#parts.graphs.get(row.id);
+    if (g !== undefined && g.live.size > 0) throw new TuttiError('ILLEGAL_STATE', 'Handlers of the task are still stopping; try again when they have returned.', { details: { stopping: g.live.size } });
+    if (g !== undefined) this.#parts.graphs.drop(g);
+    await this.#post({ kind: 'remove', task: row.id, done: () => undefined });
+  }
+
+  async #verb(taskId: string, make: (task: number, done: (g: TaskGraph | null, e: TuttiError | null) => void) => ResultCommand): Promise<TaskView> {
+    const row = await this.#row(taskId);
+    if (isTaskTerminal(row.state)) throw new TuttiError('ILLEGAL_STATE', `The task has ended: ${TASK_STATES[row.state]}.`, { details: { state: TASK_STATES[row.state] } });
+    if (!this.#loop.writable) throw new TuttiError('STORE_UNAVAILABLE', 'The store cannot be written.', { retryAfter: 5 });
+    const c = make(row.id, () => undefined);
+    await this.#post(c);
+    return await this.task(taskId);
+  }
+
+  #post(c: ResultCommand): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = (_g: unknown, e: TuttiError | null): void => (e === null ? resolve() : reject(e));
+      if (!this.#offer({ ...c, done } as ResultCommand)) reject(new TuttiError('BACKPRESSURE', 'Too many commands are waiting.', { retryAfter: 1, details: { inbox: 'result_processor' } }));
+    });
+  }
+
+  #offer(c: ResultCommand): boolean {
+    if (!this.#results.inbox.offer(c)) return false;
+    this.#loop.wake();
+    return true;
+  }
+
+  // What a durable turn lets out (I1)
+
+  readonly #justEnded = new Map<number, TaskGraph>();
+
+  #release(turn: Turn): void {
+    const { dispatcher, timers, graphs } = this.#parts;
+    const { out } = turn;
+    turn.reap();
+    for (const s of out.stops) {
+      dispatcher.stop(s.graph.id, s.no, s.token, s.cause);
+      timers.add({ at: out.now + this.#config.graceMs, kind: 'grace', task: s.graph.id, no: s.no, token: s.token });
+    }
+    for (const t of out.timers) {
+      if (t.at - out.now <= HORIZON_MS) timers.add({ at: t.at, kind: t.no < 0 ? 'deadline' : 'retry', task: t.graph.id, no: t.no, token: 0 });
+    }
+    for (const reply of turn.replies) reply();
+    for (const s of out.starts) {
+      const rules = s.graph.shape.rules[s.no];
+      if (rules.timeoutMs > 0) timers.add({ at: out.now + rules.timeoutMs, kind: 'timeout', task: s.graph.id, no: s.no, token: s.token });
+      if (rules.heartbeatMs > 0) timers.add({ at: out.now + rules.heartbeatMs, kind: 'heartbeat', task: s.graph.id, no: s.no, token: s.token });
+    }
+    dispatcher.dispatch(out.starts);
+    for (const g of out.ended) this.#ended(g);
+    for (const g of out.touched) {
+      if (this.#feed.watched) this.#feed.changed(g.id);
+      if (isTaskTerminal(g.taskState) && g.live.size === 0 && g.debts.length === 0) graphs.drop(g);
+    }
+    if (graphs.over) graphs.shrink();
+    this.#cold.topUp();
+    if (this.#drained !== null && dispatcher.slots.used === 0) this.#drained();
+  }
+
+  #ended(g: TaskGraph): void {
+    this.#finished[TASK_STATES[g.taskState]]++;
+    if (g.debts.length > 0) this.#finalizer.inbox.force({ kind: 'debts', task: g.id });
+    const waiters = this.#waiters.get(g.id);
+    if (waiters === undefined) {
+      this.#parts.payloads.drop(g.id);
+      return;
+    }
+    this.#waiters.delete(g.id);
+    if (g.taskState === Task.complete && g.errors === 0) {
+      // Kept for the moment in which those who waited read the result.
+      this.#justEnded.set(g.id, g);
+      this.#host.soon(() => {
+        this.#justEnded.delete(g.id);
+        this.#parts.payloads.drop(g.id);
+      });
+      const outcome: TaskOutcome = { id: taskUuid(g.id, this.#store.tag), state: 'complete', error: null, failedSteps: [] };
+      for (const w of waiters) w.resolve(outcome);
+      return;
+    }
+    this.#guard(async () => this.#outcome((await this.#store.loadTask(g.id))!)).then(
+      (o) => waiters.forEach((w) => w.resolve(o)),
+      (e: unknown) => waiters.forEach((w) => w.reject(e)),
+    );
+  }
+
+  #wait(id: number): Promise<TaskOutcome> {
+    return new Promise((resolve, reject) => {
+      const waiters = this.#waiters.get(id);
+      if (waiters === undefined) this.#waiters.set(id, [{ resolve, reject }]);
+      else waiters.push({ resolve, reject });
+    });
+  }
+
+  async #outcome(row: StoredTask): Promise<TaskOutcome> {
+    const failedSteps: TaskOutcome['failedSteps'] = [];
+    if (row.counts === null || row.counts.error > 0) {
+      const names = this.#templates.row(row.template ?? -1)?.shape.names ?? [];
+      for (const s of await this.#queries.stepRows(row.id)) {
+        if (s.state === Step.error) failedSteps.push({ name: names[s.no], error: s.error === null ? null : (JSON.parse(s.error) as StepError) });
+      }
+    }
+    return { id: taskUuid(row.id, this.#store.tag), state: TASK_STATES[row.state], error: row.error === null ? null : (JSON.parse(row.error) as StepError), failedSteps };
+  }
+
+  // Graphs
+
+  /** Reads graphs and takes them up; for misses, after a refused commit, at start. Tasks that have ended are left alone. */
+  async #load(ids: number[]): Promise<void> {
+    const wanted = ids.filter((id) => this.#parts.graphs.get(id) === undefined);
+    if (wanted.length === 0) return;
+    for (const g of await this.#parts.graphs.read(wanted, () => this.#pause())) this.#adopt(g);
+  }
+
+  #adopt(g: TaskGraph): void {
+    const { graphs, queue, timers, dispatcher } = this.#parts;
+    if (graphs.get(g.id) !== undefined) return;
+    const lost = [...g.live].some(([no, a]) => dispatcher.active(g.id, no)?.token !== a.token);
+    if (isTaskTerminal(g.taskState) && !lost && g.live.size === 0) return;
+    graphs.put(g);
+    for (const [no, rank] of g.ready) queue.push({ graph: g, no, rank });
+    const horizon = this.#host.now() + HORIZON_MS;
+    for (const [no, at] of g.retryAt) if (at <= horizon) timers.add({ at, kind: 'retry', task: g.id, no, token: 0 });
+    if (g.deadlineAt !== null && g.deadlineAt <= horizon) timers.add({ at: g.deadlineAt, kind: 'deadline', task: g.id, no: -1, token: 0 });
+    if (lost || (g.debts.length > 0 && !isTaskTerminal(g.taskState))) {
+      this.#finalizer.inbox.force({ kind: 'adopt', graph: g });
+      if (g.debts.length > 0) this.#finalizer.inbox.force({ kind: 'debts', task: g.id });
+    }
+    this.#loop.wake();
+  }
+
+  // Names and ids
+
+  #taskId(id: string): number {
+    if (typeof id !== 'string' || !isUuid(id)) throw new TuttiError('INVALID_ID', `${JSON.stringify(id)} is not a UUID`, { field: 'task_id' });
+    const key = parseUuid(id, this.#store.tag);
+    if (key === null || key.no >= 0) throw new TuttiError('NOT_FOUND', `there is no task ${id}`);
+    return key.task;
+  }
+
+  async #row(id: string): Promise<StoredTask> {
+    const task = this.#taskId(id);
+    const row = await this.#guard(() => this.#store.loadTask(task));
+    if (row === null) throw new TuttiError('NOT_FOUND', `there is no task ${id}`);
+    return row;
+  }
+
+  /** A step by its name, or by its id within this task. */
+  #stepNo(row: StoredTask, ref: string): number {
+    const key = parseUuid(ref, this.#store.tag);
+    const shape = row.template === null ? undefined : this.#templates.shape(row.template);
+    const no = key !== null && key.task === row.id ? key.no : shape?.numberOf.get(ref);
+    if (no === undefined || no < 0 || no >= row.totalSteps) throw new TuttiError('NOT_FOUND', `the task has no step ${ref}`);
+    return no;
+  }
+
+  #cursor(id: number): string {
+    return `t${(id).toString(36)}.${(id % 9973).toString(36)}`;
+  }
+
+  #readCursor(text: string): number {
+    const m = /^t([0-9a-z]+)\.([0-9a-z]+)$/.exec(text);
+    const id = m === null ? Number.NaN : Number.parseInt(m[1], 36);
+    if (m === null || !Number.isSafeInteger(id) || (id % 9973).toString(36) !== m[2]) throw new TuttiError('INVALID_CURSOR', 'the cursor was not issued by this list', { field: 'cursor' });
+    return id;
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.#host.soon(resolve));
+  }
+
+  /** Whatever a store throws becomes an error of the registry. */
+  async #guard<T>(ask: () => T | Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (e) {
+      if (isTuttiError(e)) throw e;
+      this.#host.log('error', 'the store failed a read', { message: e instanceof Error ? e.message : String(e) });
+      throw new TuttiError('STORE_UNAVAILABLE', 'The store cannot be read at the moment.', { retryAfter: 5, cause: e });
+    }
+  }
+
+  // Operation
+
+  metrics(): EngineMetrics {
+    const { dispatcher, graphs, queue } = this.#parts;
+    const tasks: Record<string, number> = Object.fromEntries(TASK_STATES.map((s) => [s, 0]));
+    const steps: Record<string, number> = Object.fromEntries(STEP_STATES.map((s) => [s, 0]));
+    let stopping = 0;
+    for (const g of graphs.values()) {
+      tasks[TASK_STATES[g.taskState]]++;
+      steps.in_progress += g.running;
+      steps.complete += g.complete;
+      steps.error += g.errors;
+      steps.cancelled += g.cancelled;
+      steps.resolved_manually += g.resolved;
+      steps.waiting_for_retry += g.retryAt.size;
+      steps.pending += g.remaining - g.running - g.retryAt.size;
+      if (g.live.size > g.running) stopping += g.stopping;
+    }
+    const { total, used } = dispatcher.slots;
+    const r = this.#results;
+    return {
+      actors: [this.#requests.inbox.metrics(), this.#enqueuer.inbox.metrics(), r.inbox.metrics(), this.#finalizer.inbox.metrics()],
+      turns: this.#loop.turns, turnRows: this.#loop.rows, turnSeconds: this.#loop.seconds, commitSeconds: this.#loop.commitSeconds, commitFailures: this.#loop.commitFailures, tasks, steps,
+      submitted: this.#requests.submitted, finished: { ...this.#finished },
+      attempts: { started: this.#enqueuer.started, completed: r.completed, failed: r.failed, retried: r.retried, timedOut: this.#enqueuer.timedOut, lost: this.#finalizer.lost, late: r.late },
+      slots: { total, used, stopping }, cachedSteps: graphs.steps, reconcilerRepairs: this.#reconciler.repairs, retentionRemoved: this.#retention.removed, ready: queue.size,
+    };
+  }
+
+  health(): EngineHealth {
+    const { writable, lastFailure } = this.#loop;
+    const { total, used } = this.#parts.dispatcher.slots;
+    const requests = this.#requests.inbox;
+    return {
+      status: this.#status === 'ready' && !writable ? 'degraded' : this.#status,
+      checks: [
+        { name: 'store', ok: writable, message: writable ? this.#store.description : (lastFailure ?? 'cannot be written') },
+        { name: 'inbox', ok: !requests.full, message: `${requests.depth} of ${requests.capacity} submissions waiting` },
+        { name: 'workers', ok: total > 0, message: `${used} of ${total} slots in use` },
+      ],
+    };
+  }
+
+  /** For tests and tools: one retention sweep, one reconciler slice. */
+  readonly maintenance = { sweep: (): Promise<number> => this.#retention.sweep(), reconcile: (): void => this.#reconciler.slice() };
+
+  async stop(o: { drainMs?: number } = {}): Promise<void> {
+    if (this.#status === 'stopped') return;
+    this.#status = 'draining';
+    this.#enqueuer.drain();
+    this.#retention.stop();
+    this.#reconciler.stop();
+    this.#scan.stop();
+    const { dispatcher, timers } = this.#parts;
+    if (dispatcher.slots.used > 0) {
+      await new Promise<void>((resolve) => {
+        const cancel = this.#host.timer(o.drainMs ?? 30_000, resolve);
+        this.#drained = () => {
+          cancel();
+          resolve();
+        };
+      });
+      for (const a of dispatcher.allActive()) a.session.sink.stop({ task: a.task, no: a.no, token: a.token, reason: 'shutdown' });
+    }
+    await this.#log.flush();
+    await this.#loop.stop();
+    this.#status = 'stopped';
+    timers.stop();
+    this.#feed.closeAll();
+    for (const waiters of this.#waiters.values()) for (const w of waiters) w.reject(new TuttiError('SHUTTING_DOWN', 'The engine was closed before the task ended.'));
+    this.#waiters.clear();
+    await this.#store.close();
+  }
+}
+

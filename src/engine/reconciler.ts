@@ -1,0 +1,75 @@
+/**
+ * Derives live tasks again and compares (design.md §3). It should never find anything: every repair is counted, logged, and fails a
+ * test run.
+ */
+import type { TaskGraph } from '../core/graph.ts';
+import { recount } from '../core/load-graph.ts';
+import { isReady } from '../core/readiness.ts';
+import { Step } from '../core/step-states.ts';
+import { isTaskTerminal } from '../core/task-states.ts';
+import type { EngineParts } from './engine-parts.ts';
+
+const EVERY_MS = 5000;
+const STEPS_PER_SLICE = 2000;
+
+export class Reconciler {
+  readonly #p: EngineParts;
+  readonly #wake: () => void;
+  #cancel: (() => void) | null = null;
+  #walk: IterableIterator<TaskGraph> | null = null;
+  repairs = 0;
+
+  constructor(o: { parts: EngineParts; wake: () => void }) {
+    this.#p = o.parts;
+    this.#wake = o.wake;
+  }
+
+  start(): void {
+    this.#cancel = this.#p.host.timer(EVERY_MS, () => {
+      this.slice();
+      this.start();
+    });
+  }
+
+  stop(): void {
+    this.#cancel?.();
+  }
+
+  /** Looks at graphs worth about 2,000 steps; goes on where it left off. Runs between turns, so no graph is half decided. */
+  slice(): void {
+    this.#walk ??= this.#p.graphs.values();
+    let steps = 0;
+    while (steps < STEPS_PER_SLICE) {
+      const next = this.#walk.next();
+      if (next.done) {
+        this.#walk = null;
+        return;
+      }
+      if (next.value.writes === null) this.#check(next.value);
+      steps += next.value.size;
+    }
+  }
+
+  #check(g: TaskGraph): void {
+    if (isTaskTerminal(g.taskState) || g.arriving >= 0) return;
+    const open = Array.from(g.open);
+    const counters = [g.remaining, g.running, g.complete, g.errors, g.unhandled, g.cancelled, g.resolved];
+    recount(g);
+    const again = [g.remaining, g.running, g.complete, g.errors, g.unhandled, g.cancelled, g.resolved];
+    if (counters.some((c, i) => c !== again[i])) this.#repair(g, `counters ${counters.join(',')} should be ${again.join(',')}`);
+    for (let no = 0; no < g.size; no++) {
+      if (g.state[no] === Step.pending && open[no] !== g.open[no]) this.#repair(g, `step ${no}: ${open[no]} open dependencies should be ${g.open[no]}`);
+      if (isReady(g, no) && !g.ready.has(no)) {
+        this.#repair(g, `step ${no} is ready and was not queued`);
+        g.ready.set(no, this.#p.host.now());
+        this.#p.queue.push({ graph: g, no, rank: this.#p.host.now() });
+        this.#wake();
+      }
+    }
+  }
+
+  #repair(g: TaskGraph, what: string): void {
+    this.repairs++;
+    this.#p.host.log('error', 'the reconciler repaired a task: this is a defect, please report it', { task: g.id, what });
+  }
+}

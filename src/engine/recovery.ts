@@ -1,0 +1,71 @@
+/**
+ * Taking up what the last process left (I10): unfinished arrivals are removed, begun tasks are read and their lost attempts decided,
+ * and tasks that never began are fetched by the rank of their first steps as slots come free.
+ */
+import { ChangeSet } from '../core/changes.ts';
+import { Task } from '../core/task-states.ts';
+import type { EngineParts } from './engine-parts.ts';
+import { HORIZON_MS } from './timers.ts';
+
+const SLICE = 200;
+const BEGUN = [Task.stepsInProcess, Task.evaluatingResults, Task.waitingForDependencies, Task.waitingForRetry, Task.blockedByFailures];
+
+/** Before anything else runs. Resolves with how many were removed. */
+export async function removeArrivals(p: EngineParts): Promise<number> {
+  let removed = 0;
+  for (;;) {
+    const ids = await p.store.taskIds({ states: [Task.initializing], after: 0, limit: 16 });
+    if (ids.length === 0) return removed;
+    const changes = new ChangeSet();
+    changes.removals.push(...ids);
+    await p.store.commit(changes);
+    removed += ids.length;
+  }
+}
+
+/** Reads begun tasks in slices while the loop is already running; `adopt` takes each up. Resolves with how many there were. */
+export async function resumeBegun(p: EngineParts, o: { adopt: (ids: number[]) => Promise<void>; stopped: () => boolean }): Promise<number> {
+  let resumed = 0;
+  for (let after = 0; !o.stopped(); ) {
+    const ids = await p.store.taskIds({ states: BEGUN, after, limit: SLICE });
+    if (ids.length === 0) return resumed;
+    await o.adopt(ids);
+    resumed += ids.length;
+    after = ids[ids.length - 1];
+    await new Promise<void>((resolve) => p.host.soon(resolve));
+  }
+  return resumed;
+}
+
+/** Retries and deadlines of the next minute, read twice as often. */
+export class TimerScan {
+  readonly #p: EngineParts;
+  #cancel: (() => void) | null = null;
+  #stopped = false;
+
+  constructor(parts: EngineParts) {
+    this.#p = parts;
+  }
+
+  async run(): Promise<void> {
+    if (this.#stopped) return;
+    const { host, store, timers } = this.#p;
+    const limit = 1000;
+    try {
+      const due = await store.due({ until: host.now() + HORIZON_MS, limit });
+      for (const d of due) timers.add({ at: d.at, kind: d.no < 0 ? 'deadline' : 'retry', task: d.task, no: d.no, token: 0 });
+      this.#again(due.length === limit ? Math.max(100, (due[due.length - 1].at - host.now()) / 2) : HORIZON_MS / 2);
+    } catch {
+      this.#again(1000);
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel?.();
+  }
+
+  #again(ms: number): void {
+    if (!this.#stopped) this.#cancel = this.#p.host.timer(Math.min(ms, HORIZON_MS / 2), () => void this.run());
+  }
+}

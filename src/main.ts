@@ -1,0 +1,253 @@
+/**
+ * The public entry of the package, and the composition root: the one place that knows the engine, its drivers, and the real clock,
+ * timers and randomness (I12). Beside src/config.ts nothing else reads the environment.
+ */
+import { randomInt, randomUUID } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { setImmediate as nextRound } from 'node:timers/promises';
+import { checkExposure, type TuttiConfig } from './config.ts';
+import { TuttiError } from './core/errors.ts';
+import { Engine } from './engine/engine.ts';
+import type { TemplateRegistration } from './engine/facade.ts';
+import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Host } from './engine/host.ts';
+import { type Duration, parseDuration } from './sdk/duration.ts';
+import { type HandlerCode, type HandlerDefinition, HandlerRegistry } from './sdk/handler-registry.ts';
+import type { AnyTemplate } from './sdk/template.ts';
+import { handlersOf, isTemplate, registrationOf, Tutti as Handle, type TuttiParts } from './sdk/tutti.ts';
+import { LocalWorker } from './sdk/worker/local-worker.ts';
+import { SqliteStore } from './store/sqlite/store.ts';
+
+export type { Backoff, FailurePolicy, Json, JsonObject, TemplateDefinition } from './core/definition.ts';
+export { ERRORS, type ErrorCode, isTuttiError, type StepError, TuttiError } from './core/errors.ts';
+export type { EngineFacade, EngineHealth, EngineMetrics, InputValidator, TemplateRegistration, ValidationResult } from './engine/facade.ts';
+export type {
+  AuditView, ExplainView, Gate, ListRequest, ListResult, StepStateName, StepView, SubmitRequest, TaskEvent, TaskOutcome, TaskStateName, TaskView, TemplateView,
+} from './engine/views.ts';
+export type { Duration } from './sdk/duration.ts';
+export { PermanentError, RetryableError } from './sdk/handler-errors.ts';
+export { handler, type HandlerCode, type HandlerDefinition } from './sdk/handler-registry.ts';
+export type { RetryOptions, StepOptions } from './sdk/step-options.ts';
+export type { Settled, StepContext, StepFunction, UntypedStepContext } from './sdk/step-types.ts';
+export { TaskError } from './sdk/task-error.ts';
+export { TaskHandle } from './sdk/task-handle.ts';
+export { type AnyTemplate, type Submittable, template, type Template, type TemplateOptions, type UntypedTemplate } from './sdk/template.ts';
+export { type LoadedTemplate, loadTemplateFile } from './sdk/template-file.ts';
+export type { SubmitOptions } from './sdk/tutti.ts';
+
+/** Takes one line for a person and its details. Never called per step. */
+export type Logger = (level: 'debug' | 'info' | 'warn' | 'error', message: string, details?: Record<string, unknown>) => void;
+
+export interface OpenOptions {
+  /** File of the store, made with its folder where missing; `:memory:` keeps nothing. One process at a time owns it (STORE_LOCKED). */
+  store: string;
+  templates?: Iterable<AnyTemplate | TemplateRegistration>;
+  /** Code by name, for steps that name their handler: what `handler(…)` gives, or an object of functions and of objects with methods. */
+  handlers?: Iterable<HandlerDefinition> | Readonly<Record<string, HandlerCode>>;
+  /** Handlers run at once. Default 50; 0: this process runs none. */
+  slots?: number;
+  /** Another graph under a known version becomes a revision instead of a TEMPLATE_CONFLICT. Default false. */
+  dev?: boolean;
+  /** Bytes and depths. Default: 1 MiB per value and input, 10 deep, 1,000 members, strings of 10,000 characters. */
+  limits?: Partial<EngineConfig['limits']>;
+  /** Removal of finished tasks. Default: after 30 days, and beyond the newest 1,000,000. False: never. */
+  retention?: false | { maxAge?: Duration; maxCount?: number };
+  /** How long a handler that was told to stop keeps its slot. Default 30 s. */
+  grace?: Duration;
+  /** Default: warnings and errors, one line each on stderr. */
+  logger?: Logger;
+}
+
+/** The embedded engine: `await Tutti.open({ store: 'orders.db', templates: [order] })`. */
+export class Tutti extends Handle {
+  readonly #store: SqliteStore;
+  readonly #release: () => void;
+  /** Tasks that an earlier process left unfinished and this one goes on with. */
+  readonly resumed: number;
+
+  /** Use `Tutti.open`. */
+  constructor(parts: TuttiParts & { store: SqliteStore; release: () => void; resumed: number }) {
+    super(parts);
+    this.#store = parts.store;
+    this.#release = parts.release;
+    this.resumed = parts.resumed;
+  }
+
+  /**
+   * Opens the store, goes on with what an earlier process left unfinished, and runs handlers in this process until `close()`, which
+   * also lets the process end. Throws STORE_LOCKED, STORE_UNUSABLE, INVALID_TEMPLATE, TEMPLATE_CONFLICT, INVALID_INPUT; then nothing
+   * stays open.
+   */
+  static async open(options: OpenOptions): Promise<Tutti> {
+    return compose(options, engineConfigOf(options));
+  }
+
+  /** A line about the store, and how often it was flushed to disk since it was opened. */
+  storeFacts(): { description: string; flushes: number } {
+    return { description: this.#store.description, flushes: this.#store.flushes };
+  }
+
+  override async close(o: { drain?: Duration } = {}): Promise<void> {
+    try {
+      await super.close(o);
+    } finally {
+      this.#release();
+    }
+  }
+}
+
+const toStderr: Logger = (level, message, details) => {
+  if (level !== 'warn' && level !== 'error') return;
+  process.stderr.write(`tutti ${level}: ${message}${details === undefined ? '' : ` ${JSON.stringify(details)}`}\n`);
+};
+
+/** Longest delay that Node keeps; above it a timer would fire at once. Whoever waits longer is woken early and arms it again. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+const realHost = (log: Logger): Host => ({
+  now: () => Date.now(),
+  ticks: () => performance.now(),
+  soon: (fn) => void setImmediate(fn),
+  timer: (ms, fn) => {
+    const timer = setTimeout(fn, Math.max(0, Math.min(ms, LONGEST_TIMER_MS)));
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+  random: () => Math.random(),
+  uuid: () => randomUUID(),
+  log,
+});
+
+const milliseconds = (name: string, value: Duration | undefined, otherwise: number): number => {
+  if (value === undefined) return otherwise;
+  const ms = parseDuration(value);
+  if (ms === null) throw new TuttiError('INVALID_INPUT', `${name} must be milliseconds or text such as "30s", not ${JSON.stringify(value)}`, { field: name });
+  return ms;
+};
+
+const engineConfigOf = (o: OpenOptions): EngineConfig => {
+  const d = DEFAULT_ENGINE_CONFIG;
+  const retention = o.retention === false ? { ...d.retention, enabled: false } : {
+    ...d.retention, maxAgeMs: milliseconds('retention.maxAge', o.retention?.maxAge, d.retention.maxAgeMs), maxCount: o.retention?.maxCount ?? d.retention.maxCount,
+  };
+  return { ...d, limits: { ...d.limits, ...o.limits }, retention, graceMs: milliseconds('grace', o.grace, d.graceMs) };
+};
+
+const DAY_MS = 86_400_000;
+
+/** The engine's part of the configuration. A limit of 0 means none. */
+const engineConfigFrom = (c: TuttiConfig): EngineConfig => ({
+  ...DEFAULT_ENGINE_CONFIG,
+  channels: {
+    taskRequest: c.actors.task_request_channel_size, resultProcessor: c.actors.result_processor_channel_size,
+    stepEnqueuer: c.actors.step_enqueuer_channel_size, taskFinalizer: c.actors.task_finalizer_channel_size,
+  },
+  turn: { maxRows: c.turn.max_rows, maxMs: c.turn.max_ms },
+  cache: { maxSteps: c.cache.max_steps, payloadBytes: c.cache.payload_bytes },
+  limits: {
+    contextBytes: c.limits.context_bytes, contextDepth: c.limits.context_depth, contextItems: c.limits.context_items,
+    contextString: c.limits.context_string, valueBytes: c.limits.value_bytes,
+  },
+  retention: {
+    enabled: c.retention.enabled, maxAgeMs: c.retention.max_age_days === 0 ? Number.MAX_SAFE_INTEGER : c.retention.max_age_days * DAY_MS,
+    maxCount: c.retention.max_count === 0 ? Number.MAX_SAFE_INTEGER : c.retention.max_count, intervalMs: c.retention.interval_seconds * 1000,
+  },
+  graceMs: c.worker.grace_seconds * 1000,
+});
+
+const handlerList = (given: NonNullable<OpenOptions['handlers']>): Iterable<HandlerDefinition> =>
+  Symbol.iterator in given ? given : Object.entries(given).map(([name, code]) => ({ name, code, meta: {} }));
+
+const compose = async (o: OpenOptions, config: EngineConfig): Promise<Tutti> => {
+  if (typeof o.store !== 'string' || o.store === '') throw new TuttiError('INVALID_INPUT', "store must name a file, or be ':memory:'", { field: 'store' });
+  const slots = o.slots ?? 50;
+  if (!Number.isInteger(slots) || slots < 0 || slots > 10_000) throw new TuttiError('INVALID_INPUT', `slots must be a whole number from 0 to 10000, not ${slots}`, { field: 'slots' });
+  const templates = [...(o.templates ?? [])];
+  // Mistakes in templates and handlers come before the store is touched.
+  const registrations = templates.map(registrationOf);
+  const registry = new HandlerRegistry();
+  for (const t of templates) if (isTemplate(t)) registry.registerAll(handlersOf(t));
+  if (o.handlers !== undefined) registry.registerAll(handlerList(o.handlers));
+
+  const host = realHost(o.logger ?? toStderr);
+  const store = openStore(o.store, host);
+  try {
+    const engine = await Engine.open({ store, host, config });
+    for (const r of registrations) await engine.register(r, { dev: o.dev === true });
+    // Without slots it still says which handlers exist: submissions are checked against them.
+    const worker = new LocalWorker({
+      port: engine.workers, registry, slots, now: host.now, maxResultBytes: config.limits.valueBytes,
+      onFault: (e) => host.log('error', 'the local worker met what should not happen', { error: String(e) }),
+    });
+    // Timers of the engine never hold the process; an engine that is open does, or a task waiting for its retry would be left behind.
+    const alive = setInterval(() => {}, LONGEST_TIMER_MS);
+    return new Tutti({ engine, registry, worker, store, resumed: engine.resumed, release: () => clearInterval(alive) });
+  } catch (e) {
+    await nextRound();
+    await store.close();
+    throw e;
+  }
+};
+
+const openStore = (path: string, host: Host): SqliteStore => {
+  if (path !== ':memory:') {
+    try {
+      mkdirSync(dirname(resolve(path)), { recursive: true });
+    } catch (e) {
+      throw new TuttiError('STORE_UNUSABLE', `the folder of the store file ${path} cannot be made: ${(e as Error).message}`, { field: 'store', cause: e });
+    }
+  }
+  return SqliteStore.open({ path, now: host.now, tag: randomInt(2 ** 38) });
+};
+
+export interface ServeOptions {
+  templates?: OpenOptions['templates'];
+  handlers?: OpenOptions['handlers'];
+  dev?: boolean;
+  /** Where log lines go, one JSON object each. Default: stderr. */
+  logTo?: NodeJS.WritableStream;
+}
+
+export interface Served {
+  tutti: Tutti;
+  /** Address of the API; null when `[orchestration.web] enabled` is false. */
+  url: string | null;
+  /** Takes no new work, lets running handlers finish for `[orchestration.shutdown] drain_seconds`, closes server and store. */
+  stop(): Promise<void>;
+}
+
+/**
+ * The engine with its HTTP server, as configured (loadConfig of src/config.ts). Throws what `Tutti.open` throws, and INVALID_CONFIG
+ * for an address that cannot or must not be listened on; then nothing stays open.
+ */
+export const serve = async (config: TuttiConfig, o: ServeOptions = {}): Promise<Served> => {
+  // Before the store is touched: a server that must not start must not go on with tasks either.
+  if (config.web.enabled) checkExposure(config.web);
+  // Only servers log with pino and speak HTTP: an embedded engine starts without loading either.
+  const [{ pino }, { startHttpServer }] = await Promise.all([import('pino'), import('./server/http/server.ts')]);
+  const log = pino({ level: config.log.level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, o.logTo ?? process.stderr);
+  const logger: Logger = (level, message, details) => log[level](details ?? {}, message);
+  if (config.grpc.enabled) logger('warn', `gRPC is not there yet: [orchestration.grpc] enabled is noted, and nothing listens on port ${config.grpc.port}`);
+  const tutti = await compose(
+    { store: config.store.path, templates: o.templates, handlers: o.handlers, slots: config.worker.slots, dev: o.dev, logger },
+    engineConfigFrom(config),
+  );
+  try {
+    const { host, port, api_keys: apiKeys } = config.web;
+    const server = config.web.enabled
+      ? await startHttpServer({ engine: tutti.engine, host, port, apiKeys, logger: log, now: () => Date.now(), maxBodyBytes: config.limits.body_bytes })
+      : null;
+    return {
+      tutti,
+      url: server?.url ?? null,
+      stop: async () => {
+        // The engine first: it refuses new work at once, and event streams still tell how the running handlers end.
+        await tutti.close({ drain: config.shutdown.drain_seconds * 1000 });
+        await server?.close();
+      },
+    };
+  } catch (e) {
+    await tutti.close({ drain: 0 });
+    throw e;
+  }
+};

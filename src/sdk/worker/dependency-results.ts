@@ -1,0 +1,120 @@
+/** `ctx.results`: what the dependencies gave, by name, frozen; parsed on first use and once per attempt. */
+import { freezeDeep, parseFrozen } from '../../core/values.ts';
+import type { Assignment, DependencyResult, WorkerSession } from '../../engine/worker-port.ts';
+import { PermanentError } from '../handler-errors.ts';
+import type { Settled } from '../step-types.ts';
+
+/** Results of this many characters in all are parsed at once: cheaper than a getter for each. */
+const EAGER_CHARS = 16_384;
+/** Results asked for at a time when they are too many to be sent along. */
+const PAGE = 100;
+
+export type ResultsView = Record<string, unknown> & AsyncIterable<readonly [string, unknown]>;
+
+/** Results that came along are walked as they lie there. */
+const PUSHED = {
+  async *[Symbol.asyncIterator](this: Record<string, unknown>): AsyncGenerator<readonly [string, unknown]> {
+    for (const name of Object.keys(this)) yield [name, this[name]];
+  },
+};
+Object.defineProperty(PUSHED, Symbol.asyncIterator, { enumerable: false });
+
+export function resultsOf(a: Assignment, session: Pick<WorkerSession, 'fetchResults'>): ResultsView {
+  if (a.results === null) return streamed(a, session);
+  const view = Object.create(PUSHED) as ResultsView;
+  let chars = 0;
+  let eager = true;
+  for (const [, required, result] of a.results) {
+    if (result.state === 'complete') chars += result.body.length;
+    else if (required) eager = false;
+  }
+  if (eager && chars <= EAGER_CHARS) {
+    for (const [name, required, result] of a.results) view[name] = read(name, required, result);
+    return Object.freeze(view);
+  }
+  for (const [name, required, result] of a.results) {
+    lazy(view, name, () => read(name, required, result));
+  }
+  return Object.freeze(view);
+}
+
+/** Completed dependencies and their values, in declared order: what is laid over the inputs. */
+export function* contributions(a: Assignment, view: ResultsView): Generator<readonly [string, unknown]> {
+  for (const [name, required, result] of a.results ?? []) {
+    if (result.state === 'complete') yield [name, required ? view[name] : (view[name] as { value: unknown }).value];
+  }
+}
+
+/** How a dependency ended, with its value. */
+export function settledOf(result: DependencyResult): Settled<unknown> {
+  switch (result.state) {
+    case 'complete':
+      return Object.freeze({ state: 'complete', value: parseFrozen(result.body) });
+    case 'error':
+      return freezeDeep({ state: 'error', error: { ...result.error } });
+    case 'cancelled':
+      return Object.freeze({ state: 'cancelled', reason: result.reason });
+    case 'resolved_manually':
+      return Object.freeze({ state: 'resolved_manually' });
+    default:
+      return result satisfies never;
+  }
+}
+
+export const tooLargeToRead = (stepName: string): PermanentError =>
+  new PermanentError(
+    `the results of the dependencies of step ${JSON.stringify(stepName)} exceed 1 MiB in all and cannot be read by name; iterate: for await (const [name, value] of ctx.results)`,
+    { code: 'results_too_large' },
+  );
+
+/** Above 1 MiB in all: nothing is held, pages are fetched while one walks. */
+function streamed(a: Assignment, session: Pick<WorkerSession, 'fetchResults'>): ResultsView {
+  const view = Object.create(null) as ResultsView;
+  for (const { name } of a.dependencies) {
+    Object.defineProperty(view, name, {
+      enumerable: true,
+      get: () => {
+        throw tooLargeToRead(a.stepName);
+      },
+    });
+  }
+  const required = new Map(a.dependencies.map((d) => [d.name, d.required]));
+  Object.defineProperty(view, Symbol.asyncIterator, {
+    value: async function* (): AsyncGenerator<readonly [string, unknown]> {
+      for (let from = 0; from < a.dependencies.length; ) {
+        const page = await session.fetchResults({ task: a.task, no: a.no, from, limit: PAGE });
+        if (page.length === 0) return;
+        for (const [name, result] of page) yield [name, read(name, required.get(name) ?? false, result)];
+        from += page.length;
+      }
+    },
+  });
+  return Object.freeze(view);
+}
+
+/** A required dependency gives its value itself, an optional one says how it ended. */
+function read(name: string, required: boolean, result: DependencyResult): unknown {
+  if (!required) return settledOf(result);
+  if (result.state === 'complete') return parseFrozen(result.body);
+  throw new PermanentError(
+    result.state === 'resolved_manually'
+      ? `step ${JSON.stringify(name)} was resolved by hand and left no result`
+      : `step ${JSON.stringify(name)} has no result: it ended in ${result.state}`,
+    { code: 'resolved_without_result' },
+  );
+}
+
+function lazy(view: object, name: string, make: () => unknown): void {
+  let made = false;
+  let value: unknown;
+  Object.defineProperty(view, name, {
+    enumerable: true,
+    get: () => {
+      if (!made) {
+        value = make();
+        made = true;
+      }
+      return value;
+    },
+  });
+}

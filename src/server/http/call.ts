@@ -1,0 +1,23 @@
+/** What the handler of a route gets and gives. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { HandlerName, RouteInput, RouteOutput } from '../../contract/routes.ts';
+import type { EngineFacade } from '../../engine/facade.ts';
+import type { HttpCounters } from './http-counters.ts';
+import type { EventStreams } from './sse.ts';
+
+export interface Services {
+  engine: EngineFacade;
+  now: () => number;
+  startedAt: number;
+  version: string;
+  counters: HttpCounters;
+  streams: EventStreams;
+  openApi: Record<string, unknown>;
+}
+
+export type Call<N extends HandlerName> = RouteInput<N> & { services: Services; engine: EngineFacade; request: FastifyRequest; reply: FastifyReply };
+
+/** `undefined`: it answered by itself. */
+export type Answer<N extends HandlerName> = RouteOutput<N> | FastifyReply | undefined;
+export type Handler<N extends HandlerName> = (call: Call<N>) => Answer<N> | Promise<Answer<N>>;
+export type Handlers<Names extends HandlerName = HandlerName> = { [N in Names]: Handler<N> };

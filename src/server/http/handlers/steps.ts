@@ -1,0 +1,23 @@
+/** /v1/tasks/{id}/workflow_steps: steps, their audit and what their handlers logged. */
+import { auditToWire, logLineToWire, stepToWire } from '../../../contract/to-wire.ts';
+import type { Handlers } from '../call.ts';
+import { sendArray } from '../json-array.ts';
+
+export const stepHandlers: Handlers<'listSteps' | 'getStep' | 'stepAudit' | 'stepLog'> = {
+  async listSteps({ engine, params, query, reply }) {
+    const results = query.results !== 'false';
+    return sendArray(reply, await engine.steps(params.id, { results }), (s) => stepToWire(s, { results }));
+  },
+
+  async getStep({ engine, params }) {
+    return stepToWire(await engine.step(params.id, params.step), { results: true });
+  },
+
+  async stepAudit({ engine, params, reply }) {
+    return sendArray(reply, await engine.audit(params.id, params.step), auditToWire);
+  },
+
+  async stepLog({ engine, params, reply }) {
+    return sendArray(reply, await engine.attemptLog(params.id, params.step), logLineToWire);
+  },
+};

@@ -1,0 +1,117 @@
+/** Reads on the engine's own connection. Short, by key, prepared; SQLite answers at once. */
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
+import type { PayloadKey, StoredGraph, StoredLogRow, StoredStep, StoredTask } from '../store.ts';
+import { type Row, STEP_COLUMNS, stepOf, TASK_COLUMNS, taskOf } from './rows.ts';
+
+export class HotReads {
+  readonly #db: DatabaseSync;
+  /** By text: all texts are written below, so their number is small. */
+  readonly #statements = new Map<string, StatementSync>();
+
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+  }
+
+  task(id: number): StoredTask | null {
+    const row = this.#row(`select ${TASK_COLUMNS} from tasks t where t.id = ?`, id);
+    return row === undefined ? null : taskOf(row);
+  }
+
+  graphs(ids: readonly number[]): StoredGraph[] {
+    if (ids.length === 0) return [];
+    if (ids.length === 1) {
+      const task = this.task(ids[0]);
+      if (task === null) return [];
+      return [{ task, steps: this.#rows(`select ${STEP_COLUMNS} from steps where task = ? order by no`, task.id).map(stepOf) }];
+    }
+    const json = JSON.stringify(ids);
+    const graphs: StoredGraph[] = [];
+    for (const row of this.#rows(`select ${TASK_COLUMNS} from tasks t where t.id in (select value from json_each(?)) order by t.id`, json)) {
+      graphs.push({ task: taskOf(row), steps: [] });
+    }
+    let at = 0;
+    for (const row of this.#rows(`select ${STEP_COLUMNS} from steps where task in (select value from json_each(?)) order by task, no`, json)) {
+      while (graphs[at].task.id !== row[0]) at++;
+      graphs[at].steps.push(stepOf(row));
+    }
+    return graphs;
+  }
+
+  steps(task: number, after: number, limit: number): StoredStep[] {
+    return this.#rows(`select ${STEP_COLUMNS} from steps where task = ? and no > ? order by no limit ?`, task, after, limit).map(stepOf);
+  }
+
+  taskIds(states: readonly number[], after: number, limit: number): number[] {
+    if (states.length === 0) return [];
+    // One run over the index per state: each is in order, so nothing is sorted but their heads.
+    const one = 'select id from (select id from tasks indexed by tasks_by_state where state = ? and id > ? order by id limit ?)';
+    const distinct = [...new Set(states)];
+    const args: number[] = [];
+    for (const state of distinct) args.push(state, after, limit);
+    return this.#rows(`${distinct.map(() => one).join(' union all ')} order by id limit ?`, ...args, limit).map((r) => r[0] as number);
+  }
+
+  readySteps(limit: number, after?: { rank: number; task: number; no: number }): { task: number; no: number; rank: number }[] {
+    const rows = after === undefined
+      ? this.#rows('select task, no, rank from steps where rank is not null order by rank, task, no limit ?', limit)
+      : this.#rows(
+          'select task, no, rank from steps where rank is not null and (rank, task, no) > (?, ?, ?) order by rank, task, no limit ?',
+          after.rank, after.task, after.no, limit,
+        );
+    return rows.map((r) => ({ task: r[0] as number, no: r[1] as number, rank: r[2] as number }));
+  }
+
+  due(until: number, limit: number): { task: number; no: number; at: number }[] {
+    return this.#rows(
+      `select * from (select task, no, wake_at as at from steps where wake_at is not null and wake_at <= ? order by wake_at, task, no limit ?)
+       union all
+       select * from (select id, -1, wake_at from tasks where wake_at is not null and wake_at <= ? order by wake_at, id limit ?)
+       order by at, task, no limit ?`,
+      until, limit, until, limit, limit,
+    ).map((r) => ({ task: r[0] as number, no: r[1] as number, at: r[2] as number }));
+  }
+
+  payloads(keys: readonly PayloadKey[]): (string | null)[] {
+    const one = this.#statement('select body from payloads where task = ? and no = ? and token = ?');
+    const bodies: (string | null)[] = [];
+    for (let i = 0; i < keys.length; i++) {
+      const k = keys[i];
+      const row = one.get(k.task, k.no, k.token) as unknown as Row | undefined;
+      bodies.push(row === undefined ? null : (row[0] as string));
+    }
+    return bodies;
+  }
+
+  checkpoint(task: number, no: number): { token: number; at: number; body: string } | null {
+    const row = this.#row('select token, at, body from checkpoints where task = ? and no = ?', task, no);
+    return row === undefined ? null : { token: row[0] as number, at: row[1] as number, body: row[2] as string };
+  }
+
+  log(task: number, after: number, limit: number): StoredLogRow[] {
+    // The first row may have begun before `after` and still hold later events.
+    return this.#rows(
+      `select seq, count, at, body from log
+       where task = ? and seq >= coalesce((select seq from log where task = ? and seq <= ? order by seq desc limit 1), 0) and seq + count - 1 > ?
+       order by seq limit ?`,
+      task, task, after + 1, after, limit,
+    ).map((r) => ({ task, seq: r[0] as number, count: r[1] as number, at: r[2] as number, body: r[3] as string }));
+  }
+
+  #row(sql: string, ...args: SQLInputValue[]): Row | undefined {
+    return this.#statement(sql).get(...args) as unknown as Row | undefined;
+  }
+
+  #rows(sql: string, ...args: SQLInputValue[]): Row[] {
+    return this.#statement(sql).all(...args) as unknown as Row[];
+  }
+
+  #statement(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#db.prepare(sql);
+      statement.setReturnArrays(true);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+}

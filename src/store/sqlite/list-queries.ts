@@ -1,0 +1,139 @@
+/** The list queries. They run in the reader's thread for a file and on the engine's connection for a store in memory. */
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
+import type { Store, StoredLine, TaskFilter, TaskPage } from '../store.ts';
+import { LEVELS, type Row, TASK_COLUMNS, taskOf } from './rows.ts';
+
+export type ListVerb = 'listTasks' | 'stepCounts' | 'attemptLines' | 'expired' | 'taskStateCounts';
+export type ListArgs<V extends ListVerb> = Parameters<Store[V]>[0];
+export type ListAnswer<V extends ListVerb> = Awaited<ReturnType<Store[V]>>;
+
+const TASK_STATES = 12;
+const STEP_STATES = 10;
+/** Filters make a few dozen texts; a cap keeps odd ones from piling up. */
+const STATEMENTS = 64;
+/** Above this many templates one index run per template stops paying. */
+const TEMPLATE_RUNS = 16;
+
+export class ListQueries {
+  readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+  }
+
+  run<V extends ListVerb>(verb: V, q: ListArgs<V>): ListAnswer<V> {
+    return (this[verb] as (q: ListArgs<V>) => ListAnswer<V>)(q);
+  }
+
+  listTasks(q: TaskFilter & { countCap: number }): TaskPage {
+    const states = q.states === undefined ? undefined : [...new Set(q.states)];
+    const templates = q.templates === undefined ? undefined : [...new Set(q.templates)];
+    const where: string[] = [];
+    const args: SQLInputValue[] = [];
+    const and = (condition: string, arg: SQLInputValue): void => {
+      where.push(condition);
+      args.push(arg);
+    };
+    if (q.initiator !== undefined) and('t.initiator = ?', q.initiator);
+    if (q.sourceSystem !== undefined) and('t.source_system = ?', q.sourceSystem);
+    if (q.tag !== undefined) and('exists (select 1 from json_each(t.tags) where value = ?)', q.tag);
+    // Index runs, each newest first, are merged: states in one, else templates in one, else the whole table.
+    const byTemplate = states === undefined && templates !== undefined && templates.length <= TEMPLATE_RUNS;
+    if (templates !== undefined && !byTemplate) and('t.template in (select value from json_each(?))', JSON.stringify(templates));
+    const total = q.countCap > 0 ? this.#count(where, args, states, byTemplate ? templates : undefined, q.countCap) : null;
+    if (q.beforeId !== undefined) and('t.id < ?', q.beforeId);
+
+    const offset = q.offset ?? 0;
+    const reach = q.limit + offset;
+    const run = (from: string, first: string[]): string => {
+      const all = [...first, ...where];
+      return `select id from (select t.id from tasks t ${from} ${all.length > 0 ? `where ${all.join(' and ')}` : ''} order by t.id desc limit ?)`;
+    };
+    const keys = states ?? (byTemplate ? templates : undefined);
+    const runs: string[] = [];
+    const runArgs: SQLInputValue[] = [];
+    if (keys === undefined) {
+      runs.push(run('', []));
+      runArgs.push(...args, reach);
+    } else {
+      const [index, column] = states === undefined ? ['tasks_by_template', 'template'] : ['tasks_by_state', 'state'];
+      for (const key of keys) {
+        runs.push(run(`indexed by ${index}`, [`t.${column} = ?`]));
+        runArgs.push(key, ...args, reach);
+      }
+    }
+    if (runs.length === 0) return { tasks: [], total };
+    const rows = this.#rows(
+      `select ${TASK_COLUMNS} from tasks t where t.id in (select id from (${runs.join(' union all ')}) order by id desc limit ? offset ?) order by t.id desc`,
+      ...runArgs, q.limit, offset,
+    );
+    return { tasks: rows.map(taskOf), total };
+  }
+
+  stepCounts(ids: readonly number[]): Map<number, number[]> {
+    const counts = new Map<number, number[]>();
+    const rows = this.#rows('select task, state, count(*) from steps where task in (select value from json_each(?)) group by task, state', JSON.stringify(ids));
+    for (const [task, state, n] of rows as number[][]) {
+      let of = counts.get(task);
+      if (of === undefined) counts.set(task, (of = new Array<number>(STEP_STATES).fill(0)));
+      of[state] = n;
+    }
+    return counts;
+  }
+
+  attemptLines(q: { task: number; no: number; token?: number; limit: number }): StoredLine[] {
+    const columns = 'select no, token, at, level, message from attempt_lines where task = ? and no = ?';
+    const rows = q.token === undefined
+      ? this.#rows(`${columns} order by token, id limit ?`, q.task, q.no, q.limit)
+      : this.#rows(`${columns} and token = ? order by id limit ?`, q.task, q.no, q.token, q.limit);
+    return rows.map((r) => ({
+      no: r[0] as number, token: r[1] as number, at: r[2] as number, level: LEVELS[r[3] as number], message: r[4] as string,
+    }));
+  }
+
+  expired(q: { before: number; keep: number; limit: number }): number[] {
+    // The newest task beyond `keep`: it and all that ended before it may go.
+    const edge = this.#rows('select completed_at, id from tasks where completed_at is not null order by completed_at desc, id desc limit 1 offset ?', q.keep)[0];
+    const byCount = edge !== undefined && (edge[0] as number) >= q.before;
+    const rows = this.#rows(
+      `select t.id from tasks t where t.completed_at is not null and (t.completed_at, t.id) <= (?, ?)
+         and not exists (select 1 from dead_letters d where d.task = t.id and d.resolved_at is null)
+       order by t.completed_at, t.id limit ?`,
+      byCount ? (edge[0] as number) : q.before - 1, byCount ? (edge[1] as number) : Number.MAX_SAFE_INTEGER, q.limit,
+    );
+    return rows.map((r) => r[0] as number);
+  }
+
+  taskStateCounts(): number[] {
+    const counts = new Array<number>(TASK_STATES).fill(0);
+    for (const [state, n] of this.#rows('select state, count(*) from tasks group by state') as number[][]) counts[state] = n;
+    return counts;
+  }
+
+  #count(where: string[], args: SQLInputValue[], states: number[] | undefined, templates: number[] | undefined, cap: number): number {
+    const all = [...where];
+    const values = [...args];
+    if (states !== undefined) {
+      all.unshift('t.state in (select value from json_each(?))');
+      values.unshift(JSON.stringify(states));
+    }
+    if (templates !== undefined) {
+      all.unshift('t.template in (select value from json_each(?))');
+      values.unshift(JSON.stringify(templates));
+    }
+    const sql = `select count(*) from (select 1 from tasks t ${all.length > 0 ? `where ${all.join(' and ')}` : ''} limit ?)`;
+    return this.#rows(sql, ...values, cap)[0][0] as number;
+  }
+
+  #rows(sql: string, ...args: SQLInputValue[]): Row[] {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      if (this.#statements.size >= STATEMENTS) this.#statements.clear();
+      statement = this.#db.prepare(sql);
+      statement.setReturnArrays(true);
+      this.#statements.set(sql, statement);
+    }
+    return statement.all(...args) as unknown as Row[];
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * What the engine asks of a store. It speaks the domain: one hot verb (`commit`), a few hot reads, and list queries that a store
+ * runs away from the engine's thread where it can. Stores decide nothing (I2): states, ranks and times arrive as values.
+ *
+ * A verb returns its value, or a promise of it where the store is remote. SQLite answers at once: the engine awaits only promises.
+ */
+import type { ChangeSet, TaskCounts, TaskMeta } from '../core/changes.ts';
+import type { FailurePolicy } from '../core/definition.ts';
+
+export type Awaitable<T> = T | Promise<T>;
+
+/**
+ * A commit that did not happen or may not have happened. `applied`: false = certainly nothing was written; 'unknown' = ask again.
+ * `fatal`: the connection must not be used again; call `reopen`.
+ */
+export class StoreFailure extends Error {
+  readonly applied: false | 'unknown';
+  /**
+   * busy: try again; conflict: a write was decided on stale data (I3); full, io, corrupt, readonly: the store cannot write;
+   * invalid: a row breaks a rule of the schema (a defect of the caller: deciding the same again fails the same way).
+   */
+  readonly kind: 'busy' | 'conflict' | 'full' | 'io' | 'corrupt' | 'readonly' | 'invalid';
+  constructor(kind: StoreFailure['kind'], applied: false | 'unknown', message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'StoreFailure';
+    this.kind = kind;
+    this.applied = applied;
+  }
+}
+
+export interface StoredTask {
+  id: number;
+  template: number | null;
+  state: number;
+  priority: number;
+  policy: FailurePolicy;
+  createdAt: number;
+  completedAt: number | null;
+  wakeAt: number | null;
+  totalSteps: number;
+  counts: TaskCounts | null;
+  error: string | null;
+  tags: string[] | null;
+  meta: TaskMeta | null;
+  /** Seq the task's next event will have. */
+  nextSeq: number;
+}
+
+export interface StoredStep {
+  task: number;
+  no: number;
+  state: number;
+  token: number;
+  attempts: number;
+  phase: number;
+  owner: number | null;
+  rank: number | null;
+  wakeAt: number | null;
+  startedAt: number | null;
+  finishedAt: number | null;
+  reason: number | null;
+  error: string | null;
+  resultToken: number;
+}
+
+export interface StoredGraph {
+  task: StoredTask;
+  /** All steps of the task, ordered by no. */
+  steps: StoredStep[];
+}
+
+export interface StoredTemplate {
+  id: number;
+  namespace: string;
+  name: string;
+  version: string;
+  /** 1, or more where `dev` made revisions; the highest is current. */
+  revision: number;
+  /** Hash of the definition text. */
+  hash: string;
+  /** JSON text of a TemplateDefinition. */
+  definition: string;
+  createdAt: number;
+}
+
+export interface StoredLogRow {
+  task: number;
+  seq: number;
+  count: number;
+  at: number;
+  body: string;
+}
+
+export interface PayloadKey {
+  task: number;
+  no: number;
+  token: number;
+}
+
+export interface TaskFilter {
+  /** Any of these states. */
+  states?: number[];
+  /** Any of these template rows (the engine resolves namespace, name, version to rows). */
+  templates?: number[];
+  initiator?: string;
+  sourceSystem?: string;
+  tag?: string;
+  /** Newest first; tasks with an id below this one. */
+  beforeId?: number;
+  /** Alternative to beforeId. */
+  offset?: number;
+  limit: number;
+}
+
+export interface TaskPage {
+  tasks: StoredTask[];
+  /** Counted up to `countCap`; asked for only when countCap > 0. */
+  total: number | null;
+}
+
+export interface StoredLine {
+  no: number;
+  token: number;
+  at: number;
+  level: string;
+  message: string;
+}
+
+export interface StoreHealth {
+  writable: boolean;
+  /** Bytes of the store on disk (0 for memory). */
+  bytes: number;
+}
+
+export interface Store {
+  /** A fact line for logs and the bench, such as `sqlite 3.53.4 wal synchronous=FULL page 8192`. */
+  readonly description: string;
+  /** Number of durable flushes since open, where known. */
+  readonly flushes: number;
+  /** Random number below 2^38, given when the store was made and never changed: part of every public id. */
+  readonly tag: number;
+
+  /**
+   * Everything or nothing, durable when it returns. Throws (or rejects with) StoreFailure; nothing else.
+   * A StepWrite or TaskUpdate that does not meet its from-values, or a LogRow whose (task, seq) exists, is a `conflict`.
+   */
+  commit(changes: ChangeSet): Awaitable<void>;
+  /** Drops the connection and opens a new one. Called after every StoreFailure other than `busy` and `conflict`. */
+  reopen(): Awaitable<void>;
+  close(): Awaitable<void>;
+
+  /** Idempotent per (namespace, name, version, hash): returns the row, new or old. `revision` picks the row number to insert. */
+  putTemplate(t: Omit<StoredTemplate, 'id'>): Awaitable<StoredTemplate>;
+  templates(): Awaitable<StoredTemplate[]>;
+
+  /** Graphs by task id; unknown ids are left out. Small tasks only: use `loadSteps` for one above a few thousand steps. */
+  loadGraphs(ids: readonly number[]): Awaitable<StoredGraph[]>;
+  loadTask(id: number): Awaitable<StoredTask | null>;
+  /** Steps of one task with no > after, in order, at most limit. */
+  loadSteps(q: { task: number; after: number; limit: number }): Awaitable<StoredStep[]>;
+  /** Ids of tasks in any of `states`, above `after`, ascending. For recovery and sweeps. */
+  taskIds(q: { states: readonly number[]; after: number; limit: number }): Awaitable<number[]>;
+  /** Ready steps that wait in the store, lowest rank first: rank > after.rank, or equal rank and (task, no) beyond. */
+  readySteps(q: { limit: number; after?: { rank: number; task: number; no: number } }): Awaitable<{ task: number; no: number; rank: number }[]>;
+  /** Steps and tasks (no = -1) whose wake_at is at or below `until`, earliest first. */
+  due(q: { until: number; limit: number }): Awaitable<{ task: number; no: number; at: number }[]>;
+  /** Bodies in the order of the keys; null where there is none. */
+  payloads(keys: readonly PayloadKey[]): Awaitable<(string | null)[]>;
+  checkpoint(q: { task: number; no: number }): Awaitable<{ token: number; at: number; body: string } | null>;
+  /** Rows that hold events with seq > after, ascending. */
+  log(q: { task: number; after: number; limit: number }): Awaitable<StoredLogRow[]>;
+
+  /** List queries, away from the engine's thread where the store can. */
+  listTasks(q: TaskFilter & { countCap: number }): Promise<TaskPage>;
+  /** Counts of steps by state for a page of tasks; used for live tasks whose graph is not cached. */
+  stepCounts(ids: readonly number[]): Promise<Map<number, number[]>>;
+  attemptLines(q: { task: number; no: number; token?: number; limit: number }): Promise<StoredLine[]>;
+  /** Terminal tasks that retention may remove: completed before `before`, or beyond the newest `keep`; never one with an open dead letter. */
+  expired(q: { before: number; keep: number; limit: number }): Promise<number[]>;
+  /** Tasks by state, for metrics. */
+  taskStateCounts(): Promise<number[]>;
+  health(): Promise<StoreHealth>;
+}

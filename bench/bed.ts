@@ -1,8 +1,9 @@
 /** What a workload stands on: a fresh folder, an engine over a real file in it, and the few ways of driving it that they share. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { Tutti } from '../src/main.ts';
-import { type AnyTemplate, DIAMOND_RESULT, DIAMOND_STEPS, diamond, payload, Tally } from './graphs.ts';
+import { DatabaseSync } from 'node:sqlite';
+import { type TaskHandle, Tutti, type UntypedTemplate } from '../src/main.ts';
+import { DIAMOND_RESULT, DIAMOND_STEPS, diamond, payload, Tally, valueOf } from './graphs.ts';
 import type { Facts, Order } from './order.ts';
 import { type Size, verify } from './workload.ts';
 
@@ -35,8 +36,31 @@ export class Bed {
     return this.size === 'quick' ? quick : full;
   }
 
-  async open(templates: readonly AnyTemplate[], slots: number = this.slots): Promise<Tutti> {
-    this.#open = await Tutti.open({ store: this.file, templates: templates as never, slots });
+  async open(templates: readonly UntypedTemplate[], slots: number = this.slots): Promise<Tutti> {
+    this.#open = await Tutti.open({ store: this.file, templates, slots });
+    return this.#open;
+  }
+
+  /** Tasks with inputs from `first` on, in one call; resolves when all of them are durable. */
+  submitMany(template: UntypedTemplate, count: number, first: number): Promise<TaskHandle[]> {
+    return this.#running.submitMany(template, Array.from({ length: count }, (_, at) => payload('i', first + at)));
+  }
+
+  /** Resolves when `count` tasks have completed since the store was opened: durably, the engine counts after the commit. */
+  async completed(count: number): Promise<void> {
+    while (this.#running.engine.metrics().finished['complete'] < count) await new Promise((next) => setTimeout(next, 1));
+  }
+
+  /** Tasks in the file, as another connection sees them. */
+  get stored(): number {
+    const db = new DatabaseSync(this.file, { readOnly: true });
+    const { n } = db.prepare('select count(*) as n from tasks').get() as { n: number };
+    db.close();
+    return n;
+  }
+
+  get #running(): Tutti {
+    if (this.#open === null) throw new Error('nothing is open');
     return this.#open;
   }
 
@@ -63,7 +87,7 @@ export async function pool(count: number, width: number, fn: (i: number) => Prom
 
 /** Diamonds submitted by 50 callers, timed from the first submission to the last durable completion. */
 export class Diamonds {
-  readonly template: AnyTemplate;
+  readonly template: UntypedTemplate;
   readonly #tally: Tally;
   #next = 0;
 
@@ -79,8 +103,8 @@ export class Diamonds {
     const ends: Promise<void>[] = [];
     const start = performance.now();
     await pool(count, CALLERS, async (i) => {
-      const task = await tutti.submit(this.template as never, payload('i', from + i) as never);
-      ends.push((task.result() as Promise<{ C: { v: number } }>).then(({ C }) => verify(C.v === DIAMOND_RESULT, `a diamond gave ${C.v}`)));
+      const task = await tutti.submit(this.template, payload('i', from + i));
+      ends.push(task.result().then((result) => verify(valueOf(result, 'C') === DIAMOND_RESULT, `a diamond gave ${JSON.stringify(result)}`)));
     });
     await Promise.all(ends);
     const ms = performance.now() - start;

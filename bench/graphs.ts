@@ -2,7 +2,7 @@
  * The templates that are measured. Every handler counts that it ran, so that "each step ran once" is checked and not believed.
  * Inputs and results are 200 bytes of JSON.
  */
-import { template } from '../src/main.ts';
+import { template, type UntypedStepContext, type UntypedTemplate } from '../src/main.ts';
 
 /** Bytes of JSON of every input and result. */
 const PAYLOAD = 200;
@@ -39,48 +39,42 @@ export class Tally {
   }
 }
 
-/** What the graphs here need of the typed builder, whose type grows with every step: unusable for a loop of 100,000. */
-export interface AnyTemplate {
-  step(name: string, options: { after?: readonly string[] }, run: (ctx: { input: Input; results: Record<string, Value> & AsyncIterable<unknown> }) => unknown): AnyTemplate;
-}
-interface Input {
-  i: number;
-}
-interface Value {
-  v: number;
-}
+const begin = (name: string): UntypedTemplate => template<{ i: number; pad: string }>(`bench/${name}@1.0.0`).untyped();
 
-export const begin = (name: string): AnyTemplate => template(`bench/${name}@1.0.0`) as unknown as AnyTemplate;
+const indexOf = (ctx: UntypedStepContext): number => (ctx.input as { i: number }).i;
+
+/** The number in `results[step]`, whether of a handler's context or of a whole task. */
+export const valueOf = (results: unknown, step: string): number => (results as Record<string, { v: number }>)[step].v;
 
 /** s0 → s1 → …; each gives its predecessor's value + 1, so the last gives n. */
-export function chain(n: number, tally: Tally): AnyTemplate {
+export function chain(n: number, tally: Tally): UntypedTemplate {
   let built = begin(`chain_${n}`);
   for (let k = 0; k < n; k++) {
     const before = `s${k - 1}`;
-    built = built.step(`s${k}`, { after: k === 0 ? [] : [before] }, ({ input, results }) => {
-      tally.ran(input.i, k);
-      return payload('v', k === 0 ? 1 : results[before].v + 1);
+    built = built.step(`s${k}`, { after: k === 0 ? [] : [before] }, (ctx) => {
+      tally.ran(indexOf(ctx), k);
+      return payload('v', k === 0 ? 1 : valueOf(ctx.results, before) + 1);
     });
   }
   return built;
 }
 
 /** A → B1..B4 → C; A gives 10, Bk gives A + k, C their sum: 50. */
-export function diamond(tally: Tally): AnyTemplate {
-  let built = begin('diamond').step('A', {}, ({ input }) => {
-    tally.ran(input.i, 0);
+export function diamond(tally: Tally): UntypedTemplate {
+  let built = begin('diamond').step('A', {}, (ctx) => {
+    tally.ran(indexOf(ctx), 0);
     return payload('v', 10);
   });
   const middle = [1, 2, 3, 4].map((k) => `B${k}`);
   for (const [at, name] of middle.entries()) {
-    built = built.step(name, { after: ['A'] }, ({ input, results }) => {
-      tally.ran(input.i, at + 1);
-      return payload('v', results['A'].v + at + 1);
+    built = built.step(name, { after: ['A'] }, (ctx) => {
+      tally.ran(indexOf(ctx), at + 1);
+      return payload('v', valueOf(ctx.results, 'A') + at + 1);
     });
   }
-  return built.step('C', { after: middle }, ({ input, results }) => {
-    tally.ran(input.i, 5);
-    return payload('v', middle.reduce((sum, name) => sum + results[name].v, 0));
+  return built.step('C', { after: middle }, (ctx) => {
+    tally.ran(indexOf(ctx), 5);
+    return payload('v', middle.reduce((sum, name) => sum + valueOf(ctx.results, name), 0));
   });
 }
 
@@ -88,48 +82,36 @@ export const DIAMOND_STEPS = 6;
 export const DIAMOND_RESULT = 50;
 
 /** One step. `began` hears of each start. */
-export function single(tally: Tally, began?: () => void): AnyTemplate {
-  return begin('single').step('only', {}, ({ input }) => {
+export function single(tally: Tally, began?: () => void): UntypedTemplate {
+  return begin('single').step('only', {}, (ctx) => {
     began?.();
-    tally.ran(input.i, 0);
-    return payload('v', input.i);
+    tally.ran(indexOf(ctx), 0);
+    return payload('v', indexOf(ctx));
   });
 }
 
 /** n steps that need nothing, and a join that adds what they gave: n (n - 1) / 2. */
-export function fan(n: number, tally: Tally): AnyTemplate {
+export function fan(n: number, tally: Tally): UntypedTemplate {
   let built = begin(`fan_${n}`);
   const names: string[] = [];
   for (let k = 0; k < n; k++) {
     names.push(`l${k}`);
-    built = built.step(`l${k}`, {}, ({ input }) => {
-      tally.ran(input.i, k);
+    built = built.step(`l${k}`, {}, (ctx) => {
+      tally.ran(indexOf(ctx), k);
       return payload('v', k);
     });
   }
-  return built.step('join', { after: names }, async ({ input, results }) => {
-    tally.ran(input.i, n);
+  return built.step('join', { after: names }, async (ctx) => {
+    tally.ran(indexOf(ctx), n);
     let sum = 0;
     let count = 0;
-    // Above 1 MiB in all, what the dependencies gave comes as a stream.
-    if (Symbol.asyncIterator in results) {
-      for await (const entry of results) {
-        sum += valueOf(entry);
-        count++;
-      }
-    } else {
-      for (const name of names) {
-        sum += (results as Record<string, Value>)[name].v;
-        count++;
-      }
+    // By iteration: above 1 MiB in all, results cannot be read by name.
+    for await (const [, value] of ctx.results) {
+      sum += (value as { v: number }).v;
+      count++;
     }
     return { v: sum, count };
   });
 }
 
 export const fanSum = (n: number): number => (n * (n - 1)) / 2;
-
-function valueOf(entry: unknown): number {
-  const [, value] = entry as [string, Value];
-  return value.v;
-}

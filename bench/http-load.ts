@@ -50,7 +50,7 @@ function exchange(socket: Socket, load: LoadRequest, i: number): Promise<number>
   const content = body === undefined ? '' : `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n`;
   socket.write(`${body === undefined ? 'GET' : 'POST'} ${load.path} HTTP/1.1\r\nhost: localhost\r\n${headers}${content}\r\n${body ?? ''}`);
   return new Promise((done, fail) => {
-    let got = Buffer.alloc(0);
+    let got: Buffer = Buffer.alloc(0);
     const finish = (end: () => void): void => {
       socket.off('data', onData).off('error', onError).off('close', onClose);
       end();

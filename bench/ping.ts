@@ -38,13 +38,19 @@ export async function pingFor(work: () => Promise<unknown>): Promise<Pings> {
     if (typeof m === 'number') pinger.postMessage(m);
     else report.resolve(m.waited);
   });
-  await first.promise;
   const monitor = monitorEventLoopDelay({ resolution: INTERVAL_MS });
-  monitor.enable();
-  await work();
-  monitor.disable();
-  pinger.postMessage('end');
-  const waited = await report.promise;
+  let waited: number[];
+  try {
+    await first.promise;
+    monitor.enable();
+    await work();
+    monitor.disable();
+    pinger.postMessage('end');
+    waited = await report.promise;
+  } finally {
+    monitor.disable();
+    await pinger.terminate();
+  }
   return {
     p50: quantile(waited, 0.5),
     p99: quantile(waited, 0.99),

@@ -34,7 +34,7 @@ export const stallWorkload: Workload = {
     const phases: Record<string, Pings> = {
       max_diamonds: await pingFor(() => diamonds.run(tutti, 2000)),
       max_many: await pingFor(() => beside(diamonds, tutti, async () => {
-        for (const id of await bed.submitMany(many, 10_000, 0)) await (await tutti.get(id)).done();
+        for (const task of await bed.submitMany(many, 10_000, 0)) await task.done();
       })),
       max_fanout: await pingFor(() => beside(diamonds, tutti, () => wide.run(tutti))),
       max_big: await pingFor(() => beside(diamonds, tutti, () => big.run(tutti))),

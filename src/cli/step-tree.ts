@@ -1,6 +1,6 @@
 /**
  * Draws a task as a tree of its steps. A graph is not a tree: a step hangs below its deepest dependency, and when it has more than
- * that one, the line says after which others; `?` marks an optional one. Pure: views and a clock reading in, lines out.
+ * the steps above it, the line says after which; `?` marks an optional one. Pure: views and a clock reading in, lines out.
  */
 import type { StepStateName, TaskStateName } from '../engine/views.ts';
 import { type Colour, duration, fit, pad, type Paint, printable } from './terminal.ts';
@@ -104,6 +104,18 @@ export const drawTaskLine = (task: TreeTask, o: DrawOptions): string => {
   return `${paint(colour, glyph)} ${paint('bold', fit(name, room))}${paint('dim', id)}${paint(colour, tail)}`;
 };
 
+const widest = <T>(items: readonly T[], least: number, of: (item: T) => number): number => items.reduce((n, item) => Math.max(n, of(item)), least);
+
+/** What a step waits for beside the steps above it in the tree: that much its place says. */
+const alsoAfter = (nodes: readonly Node[], at: number): string => {
+  const { step, parent } = nodes[at];
+  if (step.dependencies.length === 0) return '';
+  const above = new Set<string>();
+  for (let up = parent; up >= 0; up = step.dependencies.length > 1 ? nodes[up].parent : -1) above.add(nodes[up].step.name);
+  const others = step.dependencies.filter((d) => !above.has(d.name)).map((d) => printable(d.name) + (d.required ? '' : '?'));
+  return others.length === 0 ? '' : `also after ${others.join(', ')}`;
+};
+
 /** The task's line, then one line a step. */
 export const drawStepTree = (task: TreeTask, steps: readonly TreeStep[], o: DrawOptions): string[] => {
   const paint = o.paint ?? ((_, t) => t);
@@ -118,33 +130,38 @@ export const drawStepTree = (task: TreeTask, steps: readonly TreeStep[], o: Draw
     for (const [, , i] of byInterest.slice(0, room)) shown.add(i);
   }
 
+  const facts = (step: TreeStep): string => {
+    const attempt = step.attempts === 0 ? '' : `${step.attempts}/${Math.max(1, step.maxAttempts)}`;
+    return `${pad(attempt, 5)} ${timeOf(step, o.now).padStart(8)}`;
+  };
+  const drawn = [...shown].map((i) => nodes[i].step);
+  const stateWidth = Math.min(width < 60 ? 10 : 26, widest(drawn, 0, (s) => s.state.length));
+  const factsWidth = widest(drawn, 14, (s) => facts(s).length);
+  const nameLimit = Math.max(6, width - 6 - stateWidth - factsWidth);
+  const deepest = Math.max(0, Math.min(DEEPEST_INDENT, Math.floor((nameLimit - 12) / 3)));
+
   const rows: { head: string; step: TreeStep; after: string }[] = [];
   const walk: { at: number; prefix: string; last: boolean; depth: number }[] = roots.map((at) => ({ at, prefix: '', last: true, depth: 0 })).reverse();
   while (walk.length > 0) {
     const { at, prefix, last, depth } = walk.pop() as (typeof walk)[number];
     const { step, children, parent } = nodes[at];
-    const branch = depth === 0 ? '' : last ? '└─ ' : '├─ ';
-    if (shown.has(at)) {
-      const others = step.dependencies.filter((d) => parent < 0 || d.name !== nodes[parent].step.name).map((d) => printable(d.name) + (d.required ? '' : '?'));
-      const after = others.length === 0 ? '' : `also after ${others.join(', ')}`;
-      rows.push({ head: prefix + branch, step, after });
-    }
-    const below = depth === 0 || depth >= DEEPEST_INDENT ? prefix : prefix + (last ? '   ' : '│  ');
-    for (let i = children.length - 1; i >= 0; i--) walk.push({ at: children[i], prefix: below, last: i === children.length - 1, depth: Math.min(depth + 1, DEEPEST_INDENT) });
+    if (shown.has(at)) rows.push({ head: depth === 0 ? '' : prefix + (last ? '└─ ' : '├─ '), step, after: alsoAfter(nodes, at) });
+    const below = depth === 0 || depth >= deepest ? prefix : prefix + (last ? '   ' : '│  ');
+    for (let i = children.length - 1; i >= 0; i--) walk.push({ at: children[i], prefix: below, last: i === children.length - 1, depth: Math.min(depth + 1, deepest) });
   }
 
-  const nameWidth = Math.min(Math.max(4, ...rows.map((r) => [...r.head].length + 2 + r.step.name.length)), Math.max(20, width - 36));
-  const stateWidth = Math.max(0, ...rows.map((r) => r.step.state.length));
+  const nameWidth = Math.min(nameLimit, widest(rows, 4, (r) => r.head.length + 2 + r.step.name.length));
   const lines = rows.map(({ head, step, after }) => {
     const [glyph, colour] = glyphOf(step.state);
-    const name = pad(fit(printable(step.name), nameWidth - [...head].length - 2), nameWidth - [...head].length - 2);
-    const attempt = step.attempts === 0 ? '' : `${step.attempts}/${Math.max(1, step.maxAttempts)}`;
-    const facts = `${pad(attempt, 5)} ${timeOf(step, o.now).padStart(8)}`;
-    const used = 2 + nameWidth + 2 + stateWidth + 2 + facts.length;
+    const room = Math.max(0, nameWidth - head.length - 2);
+    const name = pad(fit(printable(step.name), room), room);
     const doing = step.state === 'in_progress' && step.progress ? `${Math.round(step.progress.fraction * 100)} %${step.progress.message ? ` ${step.progress.message}` : ''}` : '';
-    const remark = [step.note && step.state !== 'complete' ? step.note : '', doing, after].filter((t) => t !== '').join(', ');
-    const rest = fit(printable(remark), width - used - 2);
-    return `  ${paint('dim', head)}${paint(colour, glyph)} ${name}  ${paint(colour, pad(step.state, stateWidth))}  ${facts}${rest === '' ? '' : `  ${paint('dim', rest)}`}`.trimEnd();
+    // The line is short: what went wrong says more than what it waited for.
+    const note = step.state === 'complete' ? '' : (step.note ?? '');
+    const remark = note !== '' ? note : [doing, after].filter((t) => t !== '').join(', ');
+    const rest = fit(printable(remark), width - 8 - nameWidth - stateWidth - factsWidth);
+    const state = paint(colour, pad(fit(step.state, stateWidth), stateWidth));
+    return `  ${paint('dim', head)}${paint(colour, glyph)} ${name}  ${state}  ${pad(facts(step), factsWidth)}${rest === '' ? '' : `  ${paint('dim', rest)}`}`.trimEnd();
   });
 
   const folded = nodes.length - shown.size;

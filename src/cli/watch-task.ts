@@ -25,13 +25,13 @@ export const eventLine = (event: WireTaskEvent): string => {
   const text = (key: string): string => (d[key] === undefined || d[key] === null ? '' : printable(String(d[key])));
   const at = clockTime(Date.parse(event.at));
   const error = typeof d.error === 'object' && d.error !== null ? `: ${printable(String((d.error as { message?: unknown }).message ?? ''))}` : '';
-  const step = text('step') || text('step_name') || text('name');
+  const step = text('step');
   switch (event.type) {
     case 'task.state':
-      return `${at}  task is ${text('state') || text('status')}${error}`;
+      return `${at}  task is ${text('state')}${error}`;
     case 'step.state': {
-      const attempt = Number(d.attempt ?? d.attempts ?? 0);
-      const retry = typeof d.next_retry_at === 'string' ? `, next attempt in ${duration(Date.parse(d.next_retry_at) - Date.parse(event.at))}` : '';
+      const attempt = Number(d.attempt ?? 0);
+      const retry = typeof d.retry_at === 'number' ? `, next attempt in ${duration(d.retry_at - Date.parse(event.at))}` : '';
       return `${at}  ${step}  ${text('state')}${attempt > 0 ? `  attempt ${attempt}` : ''}${text('reason') && `  ${text('reason')}`}${error}${retry}`;
     }
     case 'step.progress':

@@ -63,6 +63,7 @@ export function arrive(out: Decisions, g: TaskGraph): void {
   g.insertedFrom = from;
   g.arriving = to < g.size ? to : -1;
   if (g.arriving >= 0) return;
+  g.readyStored = true;
   for (const no of g.shape.roots) {
     const r = rank(g.priorityOf(no), g.createdAt);
     g.ready.set(no, r);

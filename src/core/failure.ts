@@ -25,6 +25,7 @@ export function makeReady(out: Decisions, g: TaskGraph, no: number, readyAt: num
   const r = rank(g.priorityOf(no), readyAt);
   out.touch(g);
   g.ready.set(no, r);
+  g.readyStored = false;
   out.ready.push({ graph: g, no, rank: r });
 }
 
@@ -102,6 +103,13 @@ export function cancelRest(out: Decisions, g: TaskGraph, reason: number, error: 
 
 function noteImplied(out: Decisions, g: TaskGraph, ended: number, reason: number): void {
   if (ended > IMPLIED_ABOVE) out.event(g, endedEvent(ended - IMPLIED_ABOVE, reason));
+}
+
+/** Writes the rank of every ready step, so that the graph may leave memory. For when there are more graphs than the cache should hold. */
+export function storeReady(out: Decisions, g: TaskGraph): void {
+  if (g.readyStored || g.arriving >= 0) return;
+  for (const [no, r] of g.ready) out.step(g, no).rank = r;
+  g.readyStored = true;
 }
 
 /** Writes up to `limit` rows of steps that ended by implication. */

@@ -25,15 +25,23 @@ export interface SerialiseOptions {
  */
 export function serialise(value: unknown, { maxBytes = MAX_VALUE_BYTES, name = 'value' }: SerialiseOptions = {}): string {
   if (value === undefined || value === null) return 'null';
-  let text: string | undefined;
-  if (walkPlain(value, 0, maxBytes) >= 0) {
-    text = JSON.stringify(value) as string;
-    // \u is how JSON.stringify writes control characters and lone surrogates: rare, and judged by the exact pass.
-    if (text.includes('\\u') || text.includes('__proto__')) text = undefined;
-  }
+  let text = plainText(value, maxBytes);
   text ??= JSON.stringify(copyStorable(value, name, maxBytes)) ?? 'null';
   if (text.length * 3 > maxBytes && utf8Length(text) > maxBytes) throw tooLarge(name, maxBytes, utf8Length(text));
   return text;
+}
+
+/** Text of a value that needs no second look; undefined: it does. */
+function plainText(value: unknown, maxBytes: number): string | undefined {
+  try {
+    if (walkPlain(value, 0, maxBytes) < 0) return undefined;
+    const text = JSON.stringify(value) as string;
+    // \u is how JSON.stringify writes control characters and lone surrogates: rare, and judged by the exact pass.
+    return text.includes('\\u') || text.includes('__proto__') ? undefined : text;
+  } catch {
+    // A getter threw; the exact pass words it.
+    return undefined;
+  }
 }
 
 /** The value of a text that `serialise` wrote, frozen all the way down. */

@@ -156,6 +156,7 @@ export class Dispatcher implements WorkerPort {
 
   remove(s: Session): void {
     this.#sessions = this.#sessions.filter((x) => x !== s);
+    this.o.input.capacity();
   }
 
   get slots(): { total: number; used: number } {
@@ -205,6 +206,11 @@ export class Dispatcher implements WorkerPort {
     steps.delete(no);
     if (steps.size === 0) this.#active.delete(task);
     return a;
+  }
+
+  /** A graph was read again after a doubtful commit: attempts whose end turned out to be durable give their slots back. */
+  settle(g: TaskGraph): void {
+    for (const a of [...(this.#active.get(g.id)?.values() ?? [])]) if (g.live.get(a.no)?.token !== a.token) this.release(a.task, a.no, a.token);
   }
 
   restore(a: Active): void {

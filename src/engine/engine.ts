@@ -1,5 +1,6 @@
 /** The engine: the four actors around one loop of turns, and the facade that everything outside talks to (design.md §3). */
 import type { ChangeSet } from '../core/changes.ts';
+import type { Start } from '../core/decisions.ts';
 import type { Json } from '../core/definition.ts';
 import { type StepError, TuttiError, isTuttiError } from '../core/errors.ts';
 import { explainStep } from '../core/explain.ts';
@@ -16,7 +17,7 @@ import { TaskRequest } from './actors/task-request.ts';
 import { AttemptLog } from './attempt-log.ts';
 import { ColdReady } from './cold-ready.ts';
 import type { FinalizeCommand, ResultCommand, SubmitCommand } from './commands.ts';
-import { Dispatcher } from './dispatcher.ts';
+import { type Active, Dispatcher } from './dispatcher.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { EventFeed } from './event-feed.ts';
 import type { EngineFacade, EngineHealth, EngineMetrics, TemplateRegistration } from './facade.ts';
@@ -64,6 +65,8 @@ export class Engine implements EngineFacade {
   readonly #log: AttemptLog;
   readonly #retention: Retention;
   readonly #reconciler: Reconciler;
+  /** Templates whose handlers were all found; forgotten when workers change. */
+  readonly #runnable = new Set<RegisteredTemplate>();
   readonly #waiters = new Map<number, Waiter[]>();
   readonly #finished: Record<string, number> = { complete: 0, error: 0, cancelled: 0, resolved_manually: 0 };
   #lastId = 0;
@@ -92,6 +95,7 @@ export class Engine implements EngineFacade {
         progress: (a) => this.#feed.progress(a),
         logLine: (r) => this.#log.add(r),
         capacity: () => {
+          this.#runnable.clear();
           this.#enqueuer.unpark();
           this.#cold.topUp();
           wake();
@@ -117,7 +121,7 @@ export class Engine implements EngineFacade {
         (t) => this.#results.fill(t), (t) => this.#enqueuer.fill(t), (t) => this.#requests.fill(t), (t) => this.#finalizer.fill(t), (t) => this.#enqueuer.start(t),
         (t) => this.#finalizer.conclude(t),
       ],
-      release: (turn) => this.#release(turn), reload: (ids) => this.#load(ids),
+      release: (turn) => this.#release(turn), reload: (ids) => this.#load(ids), resume: (doubts) => this.#resume(doubts),
     });
     const commit = (changes: ChangeSet): Promise<boolean> => this.#loop.commitLater(changes);
     this.#cold = new ColdReady({ parts, adopt: (ids) => this.#load(ids), wake });
@@ -142,7 +146,7 @@ export class Engine implements EngineFacade {
     e.#lastId = newest.tasks[0]?.id ?? 0;
     await removeArrivals(e.#parts);
     const waiting = await o.store.taskIds({ states: [Task.enqueuingSteps], after: 0, limit: 1000 });
-    e.resumed = waiting.length + (await resumeBegun(e.#parts, { adopt: (ids) => e.#load(ids), stopped: () => e.#status === 'stopped' }));
+    e.resumed = waiting.length + (await resumeBegun(e.#parts, { adopt: (ids) => e.#load(ids, true), stopped: () => e.#status === 'stopped' }));
     await e.#scan.run();
     e.#retention.start();
     e.#reconciler.start();
@@ -235,12 +239,12 @@ export class Engine implements EngineFacade {
       throw new TuttiError('INVALID_INPUT', `priority must be an integer from 0 (urgent) to 3, not ${String(r.priority)}`, { field: 'priority', details: { min: 0, max: 3 } });
     }
     if (!this.#config.openToWorkers) {
-      for (const [no, rules] of t.shape.rules.entries()) {
-        if (no > 0 && rules.handler === t.shape.rules[no - 1].handler) continue;
-        if (!this.workers.hasHandler(rules.handler)) {
+      if (!this.#runnable.has(t)) {
+        for (const [no, rules] of t.shape.rules.entries()) {
+          if (this.workers.hasHandler(rules.handler)) continue;
           throw new TuttiError('UNKNOWN_HANDLER', `step ${t.shape.names[no]}: nobody here has the handler ${rules.handler}`, { field: `steps[${no}].handler`, details: { handler: rules.handler } });
         }
-        if (no >= 1000) break;
+        this.#runnable.add(t);
       }
     }
     return t;
@@ -469,20 +473,24 @@ export class Engine implements EngineFacade {
       if (t.at - out.now <= HORIZON_MS) timers.add({ at: t.at, kind: t.no < 0 ? 'deadline' : 'retry', task: t.graph.id, no: t.no, token: 0 });
     }
     for (const reply of turn.replies) reply();
-    for (const s of out.starts) {
-      const rules = s.graph.shape.rules[s.no];
-      if (rules.timeoutMs > 0) timers.add({ at: out.now + rules.timeoutMs, kind: 'timeout', task: s.graph.id, no: s.no, token: s.token });
-      if (rules.heartbeatMs > 0) timers.add({ at: out.now + rules.heartbeatMs, kind: 'heartbeat', task: s.graph.id, no: s.no, token: s.token });
-    }
+    for (const s of out.starts) this.#watch(s.graph, s.no, s.token, out.now);
     dispatcher.dispatch(out.starts);
     for (const g of out.ended) this.#ended(g);
     for (const g of out.touched) {
       if (this.#feed.watched) this.#feed.changed(g.id);
       if (isTaskTerminal(g.taskState) && g.live.size === 0 && g.debts.length === 0) graphs.drop(g);
     }
-    if (graphs.over) graphs.shrink();
+    if (graphs.over) graphs.shrink((rank) => this.#cold.left(rank));
     this.#cold.topUp();
     if (this.#drained !== null && dispatcher.slots.used === 0) this.#drained();
+  }
+
+  /** Arms timeout and heartbeat of an attempt that began at `from`. */
+  #watch(g: TaskGraph, no: number, token: number, from: number): void {
+    const { timeoutMs, heartbeatMs } = g.shape.rules[no];
+    const { timers } = this.#parts;
+    if (timeoutMs > 0) timers.add({ at: from + timeoutMs, kind: 'timeout', task: g.id, no, token });
+    if (heartbeatMs > 0) timers.add({ at: from + heartbeatMs, kind: 'heartbeat', task: g.id, no, token });
   }
 
   #ended(g: TaskGraph): void {
@@ -533,23 +541,56 @@ export class Engine implements EngineFacade {
   // Graphs
 
   /** Reads graphs and takes them up; for misses, after a refused commit, at start. Tasks that have ended are left alone. */
-  async #load(ids: number[]): Promise<void> {
+  async #load(ids: number[], waitForRoom = false): Promise<void> {
     const wanted = ids.filter((id) => this.#parts.graphs.get(id) === undefined);
     if (wanted.length === 0) return;
-    for (const g of await this.#parts.graphs.read(wanted, () => this.#pause())) this.#adopt(g);
+    for (const g of await this.#parts.graphs.read(wanted, () => this.#pause())) {
+      while (waitForRoom && this.#finalizer.inbox.full) await this.#finalizer.inbox.room();
+      this.#catchUp(g);
+      this.#adopt(g);
+    }
+  }
+
+  /** What a commit made true that was reported failed: its effects were never let out, so they are now. */
+  #catchUp(g: TaskGraph): void {
+    const { dispatcher, timers } = this.#parts;
+    dispatcher.settle(g);
+    for (const [no, a] of g.live) {
+      if (!a.stopping || dispatcher.active(g.id, no) === undefined) continue;
+      const cancelled = g.state[no] === Step.cancelled;
+      if (!cancelled || g.shape.rules[no].cancelable) dispatcher.stop(g.id, no, a.token, cancelled ? 'cancelled' : 'timeout');
+      timers.add({ at: this.#host.now() + this.#config.graceMs, kind: 'grace', task: g.id, no, token: a.token });
+    }
+    if (this.#feed.watched) this.#feed.changed(g.id);
+    if (isTaskTerminal(g.taskState) && this.#waiters.has(g.id)) this.#ended(g);
+  }
+
+  /** Starts of a doubtful commit: those that are durable are dispatched, the others gave their slots back. */
+  #resume(doubts: readonly Active[]): void {
+    const { dispatcher, graphs, timers } = this.#parts;
+    const starts: Start[] = [];
+    for (const a of doubts) {
+      const graph = graphs.get(a.task);
+      const live = graph?.live.get(a.no);
+      if (graph === undefined || live === undefined || live.token !== a.token || live.stopping) continue;
+      dispatcher.restore(a);
+      starts.push({ graph, no: a.no, token: a.token });
+      this.#watch(graph, a.no, a.token, live.startedAt);
+    }
+    dispatcher.dispatch(starts);
   }
 
   #adopt(g: TaskGraph): void {
     const { graphs, queue, timers, dispatcher } = this.#parts;
     if (graphs.get(g.id) !== undefined) return;
     const lost = [...g.live].some(([no, a]) => dispatcher.active(g.id, no)?.token !== a.token);
-    if (isTaskTerminal(g.taskState) && !lost && g.live.size === 0) return;
+    if (isTaskTerminal(g.taskState) && !lost && g.live.size === 0 && g.debts.length === 0) return;
     graphs.put(g);
     for (const [no, rank] of g.ready) queue.push({ graph: g, no, rank });
     const horizon = this.#host.now() + HORIZON_MS;
     for (const [no, at] of g.retryAt) if (at <= horizon) timers.add({ at, kind: 'retry', task: g.id, no, token: 0 });
     if (g.deadlineAt !== null && g.deadlineAt <= horizon) timers.add({ at: g.deadlineAt, kind: 'deadline', task: g.id, no: -1, token: 0 });
-    if (lost || (g.debts.length > 0 && !isTaskTerminal(g.taskState))) {
+    if (lost || g.debts.length > 0) {
       this.#finalizer.inbox.force({ kind: 'adopt', graph: g });
       if (g.debts.length > 0) this.#finalizer.inbox.force({ kind: 'debts', task: g.id });
     }
@@ -673,6 +714,8 @@ export class Engine implements EngineFacade {
     }
     await this.#log.flush();
     await this.#loop.stop();
+    const closed = new TuttiError('SHUTTING_DOWN', 'The engine was closed before this was stored.', { retryAfter: 5 });
+    for (const actor of [this.#requests, this.#results, this.#finalizer]) actor.refuse(closed);
     this.#status = 'stopped';
     timers.stop();
     this.#feed.closeAll();

@@ -51,12 +51,15 @@ export class GraphCache {
     this.steps -= g.size;
   }
 
-  /** Drops what may be dropped until under the limit; looks at a bounded number of graphs. */
-  shrink(): void {
+  /** Drops what may be dropped until under the limit; looks at a bounded number of graphs, newest last. `left`: ranks that stay in the store. */
+  shrink(left: (rank: number) => void): void {
     let looked = 0;
     for (const g of this.#graphs.values()) {
       if (this.steps <= this.#maxSteps * 0.9 || looked++ > 2000) return;
-      if (g.evictable && g.writes === null) this.drop(g);
+      if (!g.evictable) continue;
+      for (const rank of g.ready.values()) left(rank);
+      g.ready.clear();
+      this.drop(g);
     }
   }
 

@@ -77,6 +77,7 @@ export class TurnLoop {
   readonly #stages: readonly ((turn: Turn) => void)[];
   readonly #release: (turn: Turn) => void;
   readonly #reload: (ids: number[]) => Promise<void>;
+  readonly #resume: (doubts: readonly Active[]) => void;
   #scheduled = false;
   #busy = false;
   #stopped = false;
@@ -92,12 +93,13 @@ export class TurnLoop {
   readonly seconds = new Counts(SECONDS);
   readonly commitSeconds = new Counts(SECONDS);
 
-  constructor(o: { parts: EngineParts; actors: readonly Actor[]; stages: readonly ((turn: Turn) => void)[]; release: (turn: Turn) => void; reload: (ids: number[]) => Promise<void> }) {
+  constructor(o: { parts: EngineParts; actors: readonly Actor[]; stages: readonly ((turn: Turn) => void)[]; release: (turn: Turn) => void; reload: (ids: number[]) => Promise<void>; resume: (doubts: readonly Active[]) => void }) {
     this.#p = o.parts;
     this.#actors = o.actors;
     this.#stages = o.stages;
     this.#release = o.release;
     this.#reload = o.reload;
+    this.#resume = o.resume;
   }
 
   /** Something waits: a turn follows. Never waits to gather (spec/turn-loop.md §5). */
@@ -238,9 +240,14 @@ export class TurnLoop {
       graphs.drop(g);
       ids.push(g.id);
     }
-    for (const s of turn.out.starts) dispatcher.release(s.graph.id, s.no, s.token);
-    for (const a of turn.released) dispatcher.restore(a);
     const doubtful = failure.applied === 'unknown';
+    // Starts that turn out to be durable are let out after all: their attempts are counted (I6) and their handlers have not run.
+    const doubts: Active[] = [];
+    for (const s of turn.out.starts) {
+      const a = dispatcher.release(s.graph.id, s.no, s.token);
+      if (doubtful && a !== undefined) doubts.push(a);
+    }
+    for (const a of turn.released) dispatcher.restore(a);
     if (this.#failures > GIVE_UP_AFTER && (failure.kind === 'conflict' || failure.kind === 'invalid')) {
       host.log('error', 'a command could not be written and was given up: this is a defect, please report it', { message: failure.message });
       for (const actor of this.#actors) actor.abandon(new TuttiError('INTERNAL', 'The command could not be written.'));
@@ -253,6 +260,7 @@ export class TurnLoop {
     const again = async (): Promise<void> => {
       if (failure.kind !== 'busy' && failure.kind !== 'conflict') await this.#p.store.reopen();
       await this.#reload(ids);
+      this.#resume(doubts);
     };
     const wait = RETRY_MS[Math.min(this.#failures, RETRY_MS.length) - 1];
     const resume = (): void => {

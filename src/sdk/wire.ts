@@ -3,6 +3,8 @@
  * where every part of it can be kept and something T does not extend where a part cannot (design.md §5).
  */
 
+import type { JsonObject } from '../core/definition.ts';
+
 type Primitive = string | number | boolean | null;
 
 /** Kinds whose content JSON would drop. Promise: the handler forgot an await. */
@@ -20,11 +22,16 @@ type Lossy =
   | ArrayBuffer;
 
 type IsAny<T> = 0 extends 1 & T ? true : false;
+/** JSON as such, or anything wider (unknown, any): nothing to map. */
+type IsJson<T> = [JsonObject] extends [T] ? true : false;
 type IsUnknown<T> = unknown extends T ? true : false;
 
-/** Date -> string, undefined -> null (optional in objects), arrays readonly; functions and other unstorable parts never. */
+/**
+ * Date -> string, undefined -> null (optional in objects), arrays readonly; functions and other unstorable parts never.
+ * Arrays are written as array types, which the compiler resolves late: recursive types such as a JSON value would not end otherwise.
+ */
 export type Wire<T> =
-  IsUnknown<T> extends true
+  IsJson<T> extends true
     ? T
     : T extends Primitive
       ? T
@@ -34,8 +41,10 @@ export type Wire<T> =
           ? Wire<J>
           : T extends Lossy
             ? never
-            : T extends readonly unknown[]
-              ? { readonly [K in keyof T]: Wire<T[K]> }
+            : T extends readonly (infer E)[]
+              ? number extends T['length']
+                ? readonly Wire<E>[]
+                : { readonly [K in keyof T]: Wire<T[K]> }
               : T extends object
                 ? WireObject<T>
                 : never;
@@ -60,6 +69,10 @@ export type Storable<T> =
           ? T
           : T extends Lossy
             ? never
-            : T extends object
-              ? { [K in keyof T]: Storable<T[K]> }
-              : never;
+            : T extends readonly (infer E)[]
+              ? number extends T['length']
+                ? readonly Storable<E>[]
+                : { readonly [K in keyof T]: Storable<T[K]> }
+              : T extends object
+                ? { [K in keyof T]: Storable<T[K]> }
+                : never;

@@ -21,6 +21,8 @@ export async function fakeServer(o: Partial<HttpServerOptions> = {}): Promise<Fa
   const log: Record<string, unknown>[] = [];
   const logger = pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line) as Record<string, unknown>) });
   const { url, close } = await startHttpServer({ engine, port: 0, logger, now: Date.now, ...o });
+  // The line that says where it listens.
+  log.length = 0;
   const server: FakeServer = {
     url, engine, log, close,
     ask: (path, options) => ask(url + path, options),

@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SqliteStore } from '../../src/store/sqlite/store.ts';
-import { NOW, type OpenedStore, storeSuite } from './store.suite.ts';
+import { NOW } from './store-rows.ts';
+import { storeSuite } from './store.suite.ts';
+import type { OpenedStore } from './suite-context.ts';
 
 const now = (): number => NOW;
 

@@ -84,6 +84,8 @@ export class CommittedMirror {
   nextLife(): void {
     this.life++;
     this.#owner = null;
+    // Attempts of an ended task that were still stopping died with their process; nothing about them needs to be written.
+    for (const t of this.tasks.values()) if (isTaskOver(t.state)) for (const s of t.steps) s.owner = null;
   }
 
   apply(c: ChangeSet): void {

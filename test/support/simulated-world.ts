@@ -197,7 +197,7 @@ export class SimulatedWorld {
     this.mirror.assertSettled();
     if (this.life.alive) {
       const m = this.engine.metrics();
-      assert.equal(m.slots.used, this.worker.running.size, 'slots in use and attempts that run');
+      assert.equal(m.slots.used, this.worker.used, 'slots in use and attempts that hold one');
       assert.equal(m.ready, 0, 'ready steps are left');
       this.#count();
     }

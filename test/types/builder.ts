@@ -125,7 +125,10 @@ interface Tree {
   name: string;
   children: Tree[];
 }
+type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
 const wired = plain
+  .step('json', (): JsonValue => null)
+  .step('object', ({ input }) => input)
   .step('date', () => ({ at: new Date() }))
   .step('tree', (): Tree => ({ name: '', children: [] }))
   .step('maybe', (): { a?: number; b: string | undefined; c: number | null } => ({ b: undefined, c: null }))
@@ -135,6 +138,7 @@ const wired = plain
     throw new Error('x');
   })
   .step('nothing', async () => {});
+export type Objects = Expect<Equal<Wired['object'], JsonObject>>;
 type Wired = ResultIn<typeof wired>;
 export type Dates = Expect<Equal<Wired['date'], { readonly at: string }>>;
 export type Optionals = Expect<Equal<Wired['maybe'], { readonly c: number | null; readonly a?: number; readonly b?: string }>>;

@@ -10,6 +10,6 @@ export const addCancel = (program: Command, ctx: CommandContext): void => {
       const o = command.optsWithGlobals<ClientOptions & { reason: string; json?: boolean }>();
       const task = await ctx.client(o).cancel(id, o.reason);
       if (o.json) return ctx.json(task);
-      ctx.line(`${task.status}${task.stopping > 0 ? `; ${task.stopping} handlers are still stopping` : ''}`);
+      ctx.line(`${task.status}${task.stopping > 0 ? `; ${task.stopping} running ${task.stopping === 1 ? 'handler was' : 'handlers were'} told to stop` : ''}`);
     });
 };

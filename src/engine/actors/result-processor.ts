@@ -101,9 +101,13 @@ export class ResultProcessor implements Actor {
         this.late++;
         return true;
       }
+      if (c.missed) return this.#gone(turn, c);
+      c.missed = true;
       turn.missing.add(c.task);
       return false;
     }
+    c.missed = false;
+    if (g.arriving >= 0) return false;
     switch (c.kind) {
       case 'result': {
         this.#result(turn, g, c);
@@ -135,6 +139,18 @@ export class ResultProcessor implements Actor {
       default:
         return c satisfies never;
     }
+  }
+
+  /** Its task ended, or was removed, while the command was waiting. */
+  #gone(turn: Turn, c: Exclude<ResultCommand, { kind: 'remove' }>): boolean {
+    const e = new TuttiError('ILLEGAL_STATE', 'The task has ended.');
+    if (c.kind === 'result') {
+      this.late++;
+      const a = this.#p.dispatcher.release(c.task, c.no, c.token);
+      if (a !== undefined) turn.released.push(a);
+    } else if (c.kind === 'checkpoint') turn.replies.push(() => c.done(e));
+    else turn.replies.push(() => c.done(null, e));
+    return true;
   }
 
   #result(turn: Turn, g: TaskGraph, c: Extract<ResultCommand, { kind: 'result' }>): void {

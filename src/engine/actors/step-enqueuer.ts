@@ -14,6 +14,8 @@ export class StepEnqueuer implements Actor {
   readonly #p: EngineParts;
   #taken: EnqueueCommand[] = [];
   #draining = false;
+  /** The free slots are of workers that lack the handlers in demand: the next result or worker changes that. */
+  #blocked = false;
   /** Ready steps whose handler nobody has, by handler (explain says so). */
   readonly #parked = new Map<string, { graph: TaskGraph; no: number; rank: number }[]>();
   started = 0;
@@ -25,7 +27,7 @@ export class StepEnqueuer implements Actor {
   }
 
   get waiting(): boolean {
-    return this.inbox.depth > 0 || this.#p.timers.anyDue || (!this.#draining && this.#p.dispatcher.anyFree && this.#p.queue.peek() !== undefined);
+    return this.inbox.depth > 0 || this.#p.timers.anyDue || (!this.#draining && !this.#blocked && this.#p.dispatcher.anyFree && this.#p.queue.peek() !== undefined);
   }
 
   drain(): void {
@@ -113,6 +115,7 @@ export class StepEnqueuer implements Actor {
       turn.replies.push(() => this.started++);
     }
     for (const e of held) queue.push(e);
+    this.#blocked = held.length > 0;
   }
 
   /** False: the graph has to be read first. A stale timer does nothing. */
@@ -125,6 +128,7 @@ export class StepEnqueuer implements Actor {
       turn.missing.add(t.task);
       return !this.#once(t);
     }
+    this.#asked.delete(t.task);
     switch (t.kind) {
       case 'retry':
         wakeStep(out, g, t.no);

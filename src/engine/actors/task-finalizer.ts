@@ -1,7 +1,7 @@
 import { loseAttempt } from '../../core/decide-attempt.ts';
 import { arrive, evaluateTask } from '../../core/decide-task.ts';
 import type { TuttiError } from '../../core/errors.ts';
-import { payDebts } from '../../core/failure.ts';
+import { payDebts, storeReady } from '../../core/failure.ts';
 import type { FinalizeCommand } from '../commands.ts';
 import type { EngineParts } from '../engine-parts.ts';
 import { Inbox } from '../inbox.ts';
@@ -49,7 +49,11 @@ export class TaskFinalizer implements Actor {
   /** Last stage: every task that this turn touched. */
   conclude(turn: Turn): void {
     const begun = this.#p.host.ticks();
-    for (const g of turn.out.touched) evaluateTask(turn.out, g);
+    const { over } = this.#p.graphs;
+    for (const g of turn.out.touched) {
+      evaluateTask(turn.out, g);
+      if (over && g.ready.size > 0) storeReady(turn.out, g);
+    }
     this.inbox.timeMs += this.#p.host.ticks() - begun;
   }
 

@@ -190,8 +190,8 @@ export class HttpClient {
     }
     try {
       return JSON.parse(text) as T;
-    } catch (e) {
-      throw new ServerUnreachable(this.url, new Error('what answers there does not speak JSON; is it Tutti?', { cause: e }));
+    } catch {
+      throw new ServerUnreachable(this.url, new Error('what answers there does not speak JSON; is it Tutti?'));
     }
   }
 }

@@ -7,13 +7,13 @@ export type RequestPart = 'params' | 'querystring' | 'body';
 /** For fastify's validatorCompiler: `{ value }`, or `{ error }` that reaches the error handler as it is. */
 export const compileValidator = (schema: z.ZodType, part: RequestPart) => (data: unknown): { value: unknown } | { error: TuttiError } => {
   const result = schema.safeParse(data, undefined);
-  return result.success ? { value: result.data } : { error: inputError(result.error.issues, part) };
+  return result.success ? { value: result.data } : { error: inputError(result.error.issues, data, part) };
 };
 
 const ISSUES_SHOWN = 20;
 
-function inputError(issues: readonly z.core.$ZodIssue[], part: RequestPart): TuttiError {
-  const found = issues.map(part === 'querystring' ? atTop : same).flatMap(describe);
+function inputError(issues: readonly z.core.$ZodIssue[], data: unknown, part: RequestPart): TuttiError {
+  const found = issues.map(part === 'querystring' ? atTop : same).flatMap((i) => describe(i, data));
   const first = found[0];
   return new TuttiError(codeOf(part, first.field), textOf(first), {
     field: first.field || part,
@@ -35,12 +35,14 @@ const atTop = (issue: z.core.$ZodIssue): z.core.$ZodIssue => ({ ...issue, path: 
 /** The only parameter with a rule of its own is a task's id. */
 const codeOf = (part: RequestPart, field: string): ErrorCode => (part === 'params' && field === 'id' ? 'INVALID_ID' : 'INVALID_INPUT');
 
-function describe(issue: z.core.$ZodIssue): Problem[] {
+function describe(issue: z.core.$ZodIssue, data: unknown): Problem[] {
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ field: pathOf([...issue.path, key]), message: 'is not a known field' }));
   const field = pathOf(issue.path);
-  if (issue.code === 'invalid_type' && issue.input === undefined && issue.path.length > 0) return [{ field, message: 'is required' }];
+  if (issue.code === 'invalid_type' && issue.path.length > 0 && valueAt(data, issue.path) === undefined) return [{ field, message: 'is required' }];
   return [{ field, message: issue.message.replace(/^Invalid input: /, 'is invalid: ') }];
 }
+
+const valueAt = (data: unknown, path: readonly PropertyKey[]): unknown => path.reduce<unknown>((v, key) => (v as Record<PropertyKey, unknown> | null)?.[key], data);
 
 /** `tasks[3].context.items[0]` */
 export const pathOf = (path: readonly PropertyKey[]): string =>

@@ -146,32 +146,65 @@ export class CommitWriter {
   #task(t: TaskRow): void {
     const { counts, meta } = t;
     this.#insertTask.run(
-      t.id, t.template, t.state, t.priority, POLICY_CODES[t.policy], t.createdAt, t.completedAt, t.wakeAt, t.totalSteps,
-      counts === null ? null : counts.complete, counts === null ? null : counts.error, counts === null ? null : counts.cancelled,
-      counts === null ? null : counts.resolved, t.error, meta?.initiator ?? null, meta?.sourceSystem ?? null,
-      t.tags === null ? null : JSON.stringify(t.tags), metaText(meta),
+      t.id,
+      t.template,
+      t.state,
+      t.priority,
+      POLICY_CODES[t.policy],
+      t.createdAt,
+      t.completedAt,
+      t.wakeAt,
+      t.totalSteps,
+      counts === null ? null : counts.complete,
+      counts === null ? null : counts.error,
+      counts === null ? null : counts.cancelled,
+      counts === null ? null : counts.resolved,
+      t.error,
+      meta?.initiator ?? null,
+      meta?.sourceSystem ?? null,
+      t.tags === null ? null : JSON.stringify(t.tags),
+      metaText(meta),
     );
   }
 
   #taskUpdate(t: TaskUpdate): void {
     const { counts } = t;
     const done = this.#updateTask.run(
-      t.state, t.completedAt, t.wakeAt, counts === null ? null : counts.complete, counts === null ? null : counts.error,
-      counts === null ? null : counts.cancelled, counts === null ? null : counts.resolved, t.error, t.id, t.fromState,
+      t.state,
+      t.completedAt,
+      t.wakeAt,
+      counts === null ? null : counts.complete,
+      counts === null ? null : counts.error,
+      counts === null ? null : counts.cancelled,
+      counts === null ? null : counts.resolved,
+      t.error,
+      t.id,
+      t.fromState,
     );
     if (done.changes !== 1) lost(`task ${t.id}`);
   }
 
   #taskPatch(p: TaskPatch): void {
     const done = this.#statement('update tasks set priority = coalesce(?, priority), tags = coalesce(?, tags) where id = ?').run(
-      p.priority ?? null, p.tags === undefined ? null : JSON.stringify(p.tags), p.id,
+      p.priority ?? null,
+      p.tags === undefined ? null : JSON.stringify(p.tags),
+      p.id,
     );
     if (done.changes !== 1) lost(`task ${p.id}`);
   }
 
   #newStep(s: StepWrite): void {
-    const plain = s.token === 0 && s.attempts === 0 && s.owner === null && s.wakeAt === null && s.startedAt === null && s.finishedAt === null &&
-      s.reason === null && s.error === null && s.phase === 0 && s.resultToken === 0;
+    const plain =
+      s.token === 0 &&
+      s.attempts === 0 &&
+      s.owner === null &&
+      s.wakeAt === null &&
+      s.startedAt === null &&
+      s.finishedAt === null &&
+      s.reason === null &&
+      s.error === null &&
+      s.phase === 0 &&
+      s.resultToken === 0;
     const bulk = plain ? this.#newSteps : this.#fullSteps;
     const { args } = bulk;
     args[bulk.at++] = s.task;
@@ -204,8 +237,22 @@ export class CommitWriter {
       }
     }
     const done = this.#updateStep.run(
-      s.state, s.token, s.attempts, s.phase, s.owner, s.rank, s.wakeAt, s.startedAt, s.finishedAt, s.reason, s.error, s.resultToken,
-      s.task, s.no, s.fromToken, s.fromState,
+      s.state,
+      s.token,
+      s.attempts,
+      s.phase,
+      s.owner,
+      s.rank,
+      s.wakeAt,
+      s.startedAt,
+      s.finishedAt,
+      s.reason,
+      s.error,
+      s.resultToken,
+      s.task,
+      s.no,
+      s.fromToken,
+      s.fromState,
     );
     if (done.changes !== 1) lost(`step ${s.no} of task ${s.task}`);
   }

@@ -19,11 +19,16 @@ const pragma = (db: DatabaseSync, name: string): string | number => {
   return Object.values(row)[0];
 };
 
-/** `maxPages`: the file may not grow beyond; absent: no limit. */
-export const openConnection = (path: string, maxPages?: number): DatabaseSync => {
+/**
+ * `maxPages`: the file may not grow beyond; absent: no limit. `inspect` reads the file before anything is written to it, and throws
+ * to have it left as it is.
+ */
+export const openConnection = (path: string, maxPages?: number, inspect?: (db: DatabaseSync) => void): DatabaseSync => {
   const db = new DatabaseSync(path);
   try {
-    db.exec(`pragma busy_timeout = 2000; pragma page_size = ${PAGE_SIZE}; pragma journal_mode = wal; pragma synchronous = full;
+    db.exec(`pragma busy_timeout = 2000; pragma page_size = ${PAGE_SIZE}`);
+    inspect?.(db);
+    db.exec(`pragma journal_mode = wal; pragma synchronous = full;
       pragma wal_autocheckpoint = ${CHECKPOINT_PAGES}; pragma journal_size_limit = -1; pragma foreign_keys = on;
       pragma cache_size = -16384; pragma temp_store = memory; pragma trusted_schema = off`);
     const mode = pragma(db, 'journal_mode');

@@ -2,21 +2,26 @@
 import { TuttiError } from '../../core/errors.ts';
 import { StoreFailure } from '../store.ts';
 
+const PERM = 3;
 const BUSY = 5;
 const LOCKED = 6;
-const PERM = 3;
+const NOMEM = 7;
 const READONLY = 8;
+const IOERR = 10;
 const CORRUPT = 11;
 const FULL = 13;
 const CANTOPEN = 14;
+const PROTOCOL = 15;
 const CONSTRAINT = 19;
 const AUTH = 23;
 const NOTADB = 26;
-const IOERR = 10;
-const NOMEM = 7;
 
 /** Extended codes: the row that was to be new exists, or the task it hangs on does not. Both say that the writer's picture is old. */
-const UNIQUE_CODES = new Set([CONSTRAINT | (6 << 8), CONSTRAINT | (8 << 8), CONSTRAINT | (10 << 8), CONSTRAINT | (3 << 8)]);
+const FOREIGN_KEY = CONSTRAINT | (3 << 8);
+const PRIMARY_KEY = CONSTRAINT | (6 << 8);
+const UNIQUE = CONSTRAINT | (8 << 8);
+const ROWID = CONSTRAINT | (10 << 8);
+const STALE = new Set([FOREIGN_KEY, PRIMARY_KEY, UNIQUE, ROWID]);
 
 /** The extended SQLite result code, or 0 where the error is not SQLite's. */
 export const sqliteCode = (e: unknown): number => {
@@ -28,6 +33,7 @@ const kindOf = (code: number): StoreFailure['kind'] => {
   switch (code & 0xff) {
     case BUSY:
     case LOCKED:
+    case PROTOCOL:
       return 'busy';
     case FULL:
       return 'full';
@@ -43,7 +49,7 @@ const kindOf = (code: number): StoreFailure['kind'] => {
     case NOMEM:
       return 'io';
     case CONSTRAINT:
-      return UNIQUE_CODES.has(code) ? 'conflict' : 'invalid';
+      return STALE.has(code) ? 'conflict' : 'invalid';
     default:
       return 'invalid';
   }

@@ -52,12 +52,16 @@ export class HotReads {
   }
 
   readySteps(limit: number, after?: { rank: number; task: number; no: number }): { task: number; no: number; rank: number }[] {
-    const rows = after === undefined
-      ? this.#rows('select task, no, rank from steps where rank is not null order by rank, task, no limit ?', limit)
-      : this.#rows(
-          'select task, no, rank from steps where rank is not null and (rank, task, no) > (?, ?, ?) order by rank, task, no limit ?',
-          after.rank, after.task, after.no, limit,
-        );
+    const rows =
+      after === undefined
+        ? this.#rows('select task, no, rank from steps where rank is not null order by rank, task, no limit ?', limit)
+        : this.#rows(
+            'select task, no, rank from steps where rank is not null and (rank, task, no) > (?, ?, ?) order by rank, task, no limit ?',
+            after.rank,
+            after.task,
+            after.no,
+            limit,
+          );
     return rows.map((r) => ({ task: r[0] as number, no: r[1] as number, rank: r[2] as number }));
   }
 
@@ -67,7 +71,11 @@ export class HotReads {
        union all
        select * from (select id, -1, wake_at from tasks where wake_at is not null and wake_at <= ? order by wake_at, id limit ?)
        order by at, task, no limit ?`,
-      until, limit, until, limit, limit,
+      until,
+      limit,
+      until,
+      limit,
+      limit,
     ).map((r) => ({ task: r[0] as number, no: r[1] as number, at: r[2] as number }));
   }
 
@@ -93,7 +101,11 @@ export class HotReads {
       `select seq, count, at, body from log
        where task = ? and seq >= coalesce((select seq from log where task = ? and seq <= ? order by seq desc limit 1), 0) and seq + count - 1 > ?
        order by seq limit ?`,
-      task, task, after + 1, after, limit,
+      task,
+      task,
+      after + 1,
+      after,
+      limit,
     ).map((r) => ({ task, seq: r[0] as number, count: r[1] as number, at: r[2] as number, body: r[3] as string }));
   }
 

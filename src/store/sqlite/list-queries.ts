@@ -66,7 +66,9 @@ export class ListQueries {
     if (runs.length === 0) return { tasks: [], total };
     const rows = this.#rows(
       `select ${TASK_COLUMNS} from tasks t where t.id in (select id from (${runs.join(' union all ')}) order by id desc limit ? offset ?) order by t.id desc`,
-      ...runArgs, q.limit, offset,
+      ...runArgs,
+      q.limit,
+      offset,
     );
     return { tasks: rows.map(taskOf), total };
   }
@@ -84,23 +86,33 @@ export class ListQueries {
 
   attemptLines(q: { task: number; no: number; token?: number; limit: number }): StoredLine[] {
     const columns = 'select no, token, at, level, message from attempt_lines where task = ? and no = ?';
-    const rows = q.token === undefined
-      ? this.#rows(`${columns} order by token, id limit ?`, q.task, q.no, q.limit)
-      : this.#rows(`${columns} and token = ? order by id limit ?`, q.task, q.no, q.token, q.limit);
+    const rows =
+      q.token === undefined
+        ? this.#rows(`${columns} order by token, id limit ?`, q.task, q.no, q.limit)
+        : this.#rows(`${columns} and token = ? order by id limit ?`, q.task, q.no, q.token, q.limit);
     return rows.map((r) => ({
-      no: r[0] as number, token: r[1] as number, at: r[2] as number, level: LEVELS[r[3] as number], message: r[4] as string,
+      no: r[0] as number,
+      token: r[1] as number,
+      at: r[2] as number,
+      level: LEVELS[r[3] as number],
+      message: r[4] as string,
     }));
   }
 
   expired(q: { before: number; keep: number; limit: number }): number[] {
     // The newest task beyond `keep`: it and all that ended before it may go.
-    const edge = this.#rows('select completed_at, id from tasks where completed_at is not null order by completed_at desc, id desc limit 1 offset ?', q.keep)[0];
+    const edge = this.#rows(
+      'select completed_at, id from tasks where completed_at is not null order by completed_at desc, id desc limit 1 offset ?',
+      q.keep,
+    )[0];
     const byCount = edge !== undefined && (edge[0] as number) >= q.before;
     const rows = this.#rows(
       `select t.id from tasks t where t.completed_at is not null and (t.completed_at, t.id) <= (?, ?)
          and not exists (select 1 from dead_letters d where d.task = t.id and d.resolved_at is null)
        order by t.completed_at, t.id limit ?`,
-      byCount ? (edge[0] as number) : q.before - 1, byCount ? (edge[1] as number) : Number.MAX_SAFE_INTEGER, q.limit,
+      byCount ? (edge[0] as number) : q.before - 1,
+      byCount ? (edge[1] as number) : Number.MAX_SAFE_INTEGER,
+      q.limit,
     );
     return rows.map((r) => r[0] as number);
   }

@@ -23,22 +23,23 @@ const refuse = (path: string, message: string): never => {
 const count = (db: DatabaseSync, where: string): number =>
   Number((db.prepare(`select count(*) as n from sqlite_schema where ${where}`).get() as { n: number }).n);
 
-/** The schema version of the file; 0 for an empty one. Reads only. */
-export const schemaVersion = (db: DatabaseSync, path: string): number => {
+/** The schema version of the file; 0 for an empty one. Only reads, and refuses what this version must not write to. */
+export const schemaVersion = (db: DatabaseSync, path: string, migrations: readonly Migration[] = MIGRATIONS): number => {
   if (count(db, `type = 'table' and name = 'schema_versions'`) === 0) {
     if (count(db, `name not like 'sqlite_%'`) > 0) refuse(path, 'is an SQLite database of another program; name another file');
     return 0;
   }
-  return Number((db.prepare('select coalesce(max(version), 0) as v from schema_versions').get() as { v: number }).v);
-};
-
-/** Returns the version the file had before. */
-export const migrate = (db: DatabaseSync, path: string, now: number, migrations: readonly Migration[] = MIGRATIONS): number => {
-  const found = schemaVersion(db, path);
+  const found = Number((db.prepare('select coalesce(max(version), 0) as v from schema_versions').get() as { v: number }).v);
   const newest = migrations.length;
   if (found > newest) {
     refuse(path, `has schema ${found}, and this version of Tutti knows schemas up to ${newest}; use a newer Tutti, the file was not touched`);
   }
+  return found;
+};
+
+/** Returns the version the file had before. */
+export const migrate = (db: DatabaseSync, path: string, now: number, migrations: readonly Migration[] = MIGRATIONS): number => {
+  const found = schemaVersion(db, path, migrations);
   for (const { version, name, sql } of migrations.slice(found)) {
     db.exec('begin immediate');
     try {

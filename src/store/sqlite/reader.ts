@@ -20,7 +20,11 @@ interface Thread {
 const spawn = (path: string): Thread => {
   // The file beside this one: .ts as long as Node runs the sources, .js in the built package.
   const body = import.meta.url.endsWith('.ts') ? './reader-thread.ts' : './reader-thread.js';
-  const worker = new Worker(new URL(body, import.meta.url), { workerData: { path }, name: 'tutti-reader', execArgv: [] });
+  const worker = new Worker(new URL(body, import.meta.url), {
+    workerData: { path },
+    name: 'tutti-reader',
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+  });
   const thread: Thread = { worker, waiting: new Map(), closing: false };
   worker.on('message', (answer: ReaderAnswer) => {
     const waiter = thread.waiting.get(answer.id);

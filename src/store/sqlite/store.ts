@@ -6,8 +6,18 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { ChangeSet } from '../../core/changes.ts';
 import { TuttiError } from '../../core/errors.ts';
 import {
-  type PayloadKey, type Store, type StoredGraph, type StoredLine, type StoredLogRow, type StoredStep, type StoredTask, type StoredTemplate,
-  StoreFailure, type StoreHealth, type TaskFilter, type TaskPage,
+  type PayloadKey,
+  type Store,
+  type StoredGraph,
+  type StoredLine,
+  type StoredLogRow,
+  type StoredStep,
+  type StoredTask,
+  type StoredTemplate,
+  StoreFailure,
+  type StoreHealth,
+  type TaskFilter,
+  type TaskPage,
 } from '../store.ts';
 import { CommitWriter } from './commit-writer.ts';
 import { describeConnection, growWal, isMemory, openConnection } from './connection.ts';
@@ -15,7 +25,7 @@ import { toStoreFailure, toUnusable } from './failure.ts';
 import { HotReads } from './hot-reads.ts';
 import { type ListAnswer, type ListArgs, ListQueries, type ListVerb } from './list-queries.ts';
 import { FileLock } from './lock.ts';
-import { type Migration, migrate } from './migrations.ts';
+import { type Migration, migrate, schemaVersion } from './migrations.ts';
 import { Reader } from './reader.ts';
 import { allTemplates, putTemplate } from './template-rows.ts';
 
@@ -49,7 +59,10 @@ const locate = (path: string): string => {
   const full = resolve(path);
   const directory = dirname(full);
   if (!existsSync(directory)) {
-    throw new TuttiError('STORE_UNUSABLE', `the directory ${directory} of the store file does not exist`, { field: 'store', details: { path: full } });
+    throw new TuttiError('STORE_UNUSABLE', `the directory ${directory} of the store file does not exist`, {
+      field: 'store',
+      details: { path: full },
+    });
   }
   // One file, one lock, whatever name it is reached by.
   return existsSync(full) ? realpathSync(full) : join(realpathSync(directory), basename(full));
@@ -92,7 +105,7 @@ export class SqliteStore implements Store {
     this.#options = options;
     this.#lock = lock;
     this.#reader = lock === undefined ? undefined : new Reader(path);
-    this.#db = openConnection(path, options.maxPages);
+    this.#db = openConnection(path, options.maxPages, (db) => schemaVersion(db, path, options.migrations));
     try {
       const now = options.now();
       migrate(this.#db, path, now, options.migrations);
@@ -234,7 +247,14 @@ export class SqliteStore implements Store {
       }
     }
     if (this.#lock === undefined) return { writable, bytes: 0 };
-    const sizes = await Promise.all(['', '-wal'].map((suffix) => stat(this.#path + suffix).then((s) => s.size, () => 0)));
+    const sizes = await Promise.all(
+      ['', '-wal'].map((suffix) =>
+        stat(this.#path + suffix).then(
+          (s) => s.size,
+          () => 0,
+        ),
+      ),
+    );
     return { writable: writable && sizes[0] > 0, bytes: sizes[0] + sizes[1] };
   }
 

@@ -5,6 +5,8 @@ import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
+/** The built package. */
+export const BUILT = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 export const SERVER_BUILT = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 const SERVER_SOURCE = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
 

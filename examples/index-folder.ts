@@ -19,7 +19,11 @@ const MAX_LIST_BYTES = 500_000;
 
 const input = z.object({
   folder: z.string().min(1).default('.').describe('Folder to read; relative to the project'),
-  report: z.string().regex(/^[\w-][\w.-]{0,99}\.md$/).default('report.md').describe('Name of the report, written to .tutti'),
+  report: z
+    .string()
+    .regex(/^[\w-][\w.-]{0,99}\.md$/)
+    .default('report.md')
+    .describe('Name of the report, written to .tutti'),
   max_files: z.int().min(1).max(5000).default(5000).describe('Files after which the list is cut, and says so'),
 });
 
@@ -30,7 +34,9 @@ const reasonOf = (e: unknown): string => (e as NodeJS.ErrnoException).code ?? (e
 
 /** Calls `visit` with the bytes of each file, in order; gives null for one that cannot be read. Memory stays at one chunk. */
 const readAll = async <T>(
-  root: string, files: readonly string[], o: { signal: AbortSignal; progress: (fraction: number, message?: string) => void },
+  root: string,
+  files: readonly string[],
+  o: { signal: AbortSignal; progress: (fraction: number, message?: string) => void },
   make: () => { chunk: (bytes: Buffer) => void; end: () => T },
 ): Promise<(T | null)[]> => {
   const out: (T | null)[] = [];
@@ -63,11 +69,45 @@ const readAll = async <T>(
 };
 
 const KINDS: Readonly<Record<string, string>> = {
-  '.ts': 'TypeScript', '.mts': 'TypeScript', '.tsx': 'TypeScript', '.js': 'JavaScript', '.mjs': 'JavaScript', '.cjs': 'JavaScript', '.jsx': 'JavaScript',
-  '.json': 'JSON', '.yaml': 'YAML', '.yml': 'YAML', '.toml': 'TOML', '.md': 'Markdown', '.txt': 'Text', '.sql': 'SQL', '.sh': 'Shell', '.py': 'Python',
-  '.rs': 'Rust', '.go': 'Go', '.java': 'Java', '.c': 'C', '.h': 'C', '.cpp': 'C++', '.html': 'HTML', '.css': 'CSS', '.svg': 'SVG', '.xml': 'XML',
-  '.png': 'Image', '.jpg': 'Image', '.jpeg': 'Image', '.gif': 'Image', '.webp': 'Image', '.pdf': 'PDF', '.zip': 'Archive', '.gz': 'Archive', '.tgz': 'Archive',
-  '.lock': 'Lock file', '.csv': 'CSV', '.jsonl': 'JSON', '.proto': 'Protocol Buffers',
+  '.ts': 'TypeScript',
+  '.mts': 'TypeScript',
+  '.tsx': 'TypeScript',
+  '.js': 'JavaScript',
+  '.mjs': 'JavaScript',
+  '.cjs': 'JavaScript',
+  '.jsx': 'JavaScript',
+  '.json': 'JSON',
+  '.yaml': 'YAML',
+  '.yml': 'YAML',
+  '.toml': 'TOML',
+  '.md': 'Markdown',
+  '.txt': 'Text',
+  '.sql': 'SQL',
+  '.sh': 'Shell',
+  '.py': 'Python',
+  '.rs': 'Rust',
+  '.go': 'Go',
+  '.java': 'Java',
+  '.c': 'C',
+  '.h': 'C',
+  '.cpp': 'C++',
+  '.html': 'HTML',
+  '.css': 'CSS',
+  '.svg': 'SVG',
+  '.xml': 'XML',
+  '.png': 'Image',
+  '.jpg': 'Image',
+  '.jpeg': 'Image',
+  '.gif': 'Image',
+  '.webp': 'Image',
+  '.pdf': 'PDF',
+  '.zip': 'Archive',
+  '.gz': 'Archive',
+  '.tgz': 'Archive',
+  '.lock': 'Lock file',
+  '.csv': 'CSV',
+  '.jsonl': 'JSON',
+  '.proto': 'Protocol Buffers',
 };
 /** By what the file begins with, where the name says nothing. */
 const kindOfBytes = (head: Buffer): string => {
@@ -81,7 +121,12 @@ const kindOfBytes = (head: Buffer): string => {
 };
 
 const number = (n: number): string => n.toLocaleString('en-US');
-const cell = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll('|', '\\|').replaceAll('`', '\\`').replace(/[\r\n]/g, '␤');
+const cell = (text: string): string =>
+  text
+    .replaceAll('\\', '\\\\')
+    .replaceAll('|', '\\|')
+    .replaceAll('`', '\\`')
+    .replace(/[\r\n]/g, '␤');
 const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]): string[] => [
   `| ${head.join(' | ')} |`,
   `| ${head.map((_, i) => (i > 0 && rows.every((r) => typeof r[i] === 'number') ? '---:' : '---')).join(' | ')} |`,
@@ -127,7 +172,14 @@ export const indexFolder = template('reports/index_folder@1.0.0', {
         }
       }
     }
-    return { name: basename(root), root, files: files.sort(byName), links: links.sort(byName).slice(0, 500), unreadable: unreadable.sort(byName).slice(0, 500), cut };
+    return {
+      name: basename(root),
+      root,
+      files: files.sort(byName),
+      links: links.sort(byName).slice(0, 500),
+      unreadable: unreadable.sort(byName).slice(0, 500),
+      cut,
+    };
   })
   .step('hash', { after: ['list'], timeout: '5m' }, async ({ results, signal, progress }) => {
     const { root, files } = results.list;
@@ -186,22 +238,57 @@ export const indexFolder = template('reports/index_folder@1.0.0', {
     const readable = rows.flatMap((r) => (r.size === null || r.hash === null ? [] : [{ ...r, bytes: r.size[0], lines: Math.max(0, r.size[1]), hash: r.hash }]));
     const failed = rows.filter((r) => r.size === null || r.hash === null).map((r) => r.path);
 
-    const group = (key: (r: (typeof readable)[number]) => string) => [...Map.groupBy(readable, key)]
-      .map(([label, of]) => [label, of.length, sum(of.map((r) => r.lines)), sum(of.map((r) => r.bytes))] as const)
-      .sort((a, b) => b[3] - a[3] || byName(a[0], b[0]));
-    const twins = [...Map.groupBy(readable.filter((r) => r.bytes > 0), (r) => r.hash)].filter(([, of]) => of.length > 1)
+    const group = (key: (r: (typeof readable)[number]) => string) =>
+      [...Map.groupBy(readable, key)]
+        .map(([label, of]) => [label, of.length, sum(of.map((r) => r.lines)), sum(of.map((r) => r.bytes))] as const)
+        .sort((a, b) => b[3] - a[3] || byName(a[0], b[0]));
+    const twins = [
+      ...Map.groupBy(
+        readable.filter((r) => r.bytes > 0),
+        (r) => r.hash,
+      ),
+    ]
+      .filter(([, of]) => of.length > 1)
       .sort((a, b) => b[1][0].bytes * (b[1].length - 1) - a[1][0].bytes * (a[1].length - 1) || byName(a[1][0].path, b[1][0].path));
     const total = { files: readable.length, lines: sum(readable.map((r) => r.lines)), bytes: sum(readable.map((r) => r.bytes)) };
 
     const text = [
-      `# ${cell(name)}`, '', `${number(total.files)} files, ${number(total.lines)} lines, ${number(total.bytes)} bytes.${cut ? ' The list was cut: there are more files.' : ''}`, '',
-      '## By kind', '', ...table(['Kind', 'Files', 'Lines', 'Bytes'], group((r) => r.kind)),
-      '## By folder', '', ...table(['Folder', 'Files', 'Lines', 'Bytes'], group((r) => (r.path.includes('/') ? r.path.slice(0, r.path.indexOf('/')) : '.')).slice(0, 30)),
-      '## Largest files', '', ...table(['File', 'Kind', 'Lines', 'Bytes', 'SHA-256 (first 12)'],
-        [...readable].sort((a, b) => b.bytes - a.bytes || byName(a.path, b.path)).slice(0, 15).map((r) => [r.path, r.kind, r.lines, r.bytes, r.hash.slice(0, 12)])),
-      ...(twins.length === 0 ? [] : ['## Same content', '', ...table(['Files', 'Bytes each'], twins.slice(0, 20).map(([, of]) => [of.map((r) => r.path).join(', '), of[0].bytes]))]),
+      `# ${cell(name)}`,
+      '',
+      `${number(total.files)} files, ${number(total.lines)} lines, ${number(total.bytes)} bytes.${cut ? ' The list was cut: there are more files.' : ''}`,
+      '',
+      '## By kind',
+      '',
+      ...table(
+        ['Kind', 'Files', 'Lines', 'Bytes'],
+        group((r) => r.kind),
+      ),
+      '## By folder',
+      '',
+      ...table(['Folder', 'Files', 'Lines', 'Bytes'], group((r) => (r.path.includes('/') ? r.path.slice(0, r.path.indexOf('/')) : '.')).slice(0, 30)),
+      '## Largest files',
+      '',
+      ...table(
+        ['File', 'Kind', 'Lines', 'Bytes', 'SHA-256 (first 12)'],
+        [...readable]
+          .sort((a, b) => b.bytes - a.bytes || byName(a.path, b.path))
+          .slice(0, 15)
+          .map((r) => [r.path, r.kind, r.lines, r.bytes, r.hash.slice(0, 12)]),
+      ),
+      ...(twins.length === 0
+        ? []
+        : [
+            '## Same content',
+            '',
+            ...table(
+              ['Files', 'Bytes each'],
+              twins.slice(0, 20).map(([, of]) => [of.map((r) => r.path).join(', '), of[0].bytes]),
+            ),
+          ]),
       ...(links.length === 0 ? [] : ['## Links, not followed', '', ...links.map((l) => `- ${cell(l)}`), '']),
-      ...(unreadable.length + failed.length === 0 ? [] : ['## Could not be read', '', ...[...unreadable, ...failed].sort(byName).map((u) => `- ${cell(u)}`), '']),
+      ...(unreadable.length + failed.length === 0
+        ? []
+        : ['## Could not be read', '', ...[...unreadable, ...failed].sort(byName).map((u) => `- ${cell(u)}`), '']),
     ].join('\n');
 
     await mkdir(OUTPUT, { recursive: true });
@@ -210,5 +297,11 @@ export const indexFolder = template('reports/index_folder@1.0.0', {
     const beside = `${path}.${process.pid}.tmp`;
     await writeFile(beside, text);
     await rename(beside, path);
-    return { report: path.split(sep).join('/'), ...total, kinds: group((r) => r.kind).length, unreadable: unreadable.length + failed.length, links: links.length };
+    return {
+      report: path.split(sep).join('/'),
+      ...total,
+      kinds: group((r) => r.kind).length,
+      unreadable: unreadable.length + failed.length,
+      links: links.length,
+    };
   });

@@ -14,9 +14,16 @@ const DATA = join(import.meta.dirname, 'data');
 const Line = z.object({ sku: z.string(), quantity: z.int().min(1) });
 const OrderFile = z.object({
   stock: z.record(z.string(), z.object({ name: z.string(), on_hand: z.int().min(0), grams: z.int().min(1), cents: z.int().min(0) })),
-  orders: z.array(z.object({
-    id: z.string(), customer: z.string(), email: z.string(), country: z.string(), card: z.string(), lines: z.array(Line).min(1),
-  })),
+  orders: z.array(
+    z.object({
+      id: z.string(),
+      customer: z.string(),
+      email: z.string(),
+      country: z.string(),
+      card: z.string(),
+      lines: z.array(Line).min(1),
+    }),
+  ),
 });
 type OrderFile = z.infer<typeof OrderFile>;
 
@@ -61,10 +68,13 @@ export const orderFulfillment = template('orders/order_fulfillment@1.0.0', {
     const rejected: { id: string; reason: string }[] = [];
     for (const { card, ...order } of chosen) {
       const unknown = order.lines.find((l) => stock[l.sku] === undefined);
-      const reason = unknown ? `unknown article ${unknown.sku}`
-        : !/^[^\s@]+@[^\s@]+$/.test(order.email) ? `${order.email} is no mail address`
-        : !luhn(card) ? 'the card number is mistyped'
-        : null;
+      const reason = unknown
+        ? `unknown article ${unknown.sku}`
+        : !/^[^\s@]+@[^\s@]+$/.test(order.email)
+          ? `${order.email} is no mail address`
+          : !luhn(card)
+            ? 'the card number is mistyped'
+            : null;
       if (reason === null) accepted.push({ ...order, cents: order.lines.reduce((sum, l) => sum + stock[l.sku].cents * l.quantity, 0) });
       else rejected.push({ id: order.id, reason });
     }
@@ -97,25 +107,42 @@ export const orderFulfillment = template('orders/order_fulfillment@1.0.0', {
     }
     return { sent };
   })
-  .step('process_payment', {
-    after: ['validate', 'reserve_inventory'], timeout: '30s', retry: { maxAttempts: 5, backoff: 'exponential', baseMs: 400, maxMs: 5000 },
-  }, async ({ input, results, attempt, signal }) => {
-    await wait(input.pace_ms, undefined, { signal });
-    if (attempt <= input.gateway_hiccups) throw new RetryableError('the payment gateway did not answer');
-    const reserved = new Set(results.reserve_inventory.reserved);
-    const payments = results.validate.accepted.filter((o) => reserved.has(o.id))
-      // The reference is made of the order alone: a second attempt after a crash charges nobody twice.
-      .map((o) => ({ id: o.id, cents: o.cents, reference: `PAY-${o.id}` }));
-    return { payments, cents: payments.reduce((sum, p) => sum + p.cents, 0) };
-  })
-  .step('ship_order', {
-    after: { validate: 'required', process_payment: 'required', notify: 'optional' }, timeout: '30s',
-  }, async ({ input, results, signal }) => {
-    const { stock } = await load(input.orders_file);
-    await wait(input.pace_ms, undefined, { signal });
-    const paid = new Set(results.process_payment.payments.map((p) => p.id));
-    const parcels = results.validate.accepted.filter((o) => paid.has(o.id)).map((o) => ({
-      id: o.id, country: o.country, grams: o.lines.reduce((sum, l) => sum + stock[l.sku].grams * l.quantity, 0), tracking: `TR-${o.country}-${o.id}`,
-    }));
-    return { parcels, taken: euros(results.process_payment.cents), notified: results.notify.state === 'complete' };
-  });
+  .step(
+    'process_payment',
+    {
+      after: ['validate', 'reserve_inventory'],
+      timeout: '30s',
+      retry: { maxAttempts: 5, backoff: 'exponential', baseMs: 400, maxMs: 5000 },
+    },
+    async ({ input, results, attempt, signal }) => {
+      await wait(input.pace_ms, undefined, { signal });
+      if (attempt <= input.gateway_hiccups) throw new RetryableError('the payment gateway did not answer');
+      const reserved = new Set(results.reserve_inventory.reserved);
+      const payments = results.validate.accepted
+        .filter((o) => reserved.has(o.id))
+        // The reference is made of the order alone: a second attempt after a crash charges nobody twice.
+        .map((o) => ({ id: o.id, cents: o.cents, reference: `PAY-${o.id}` }));
+      return { payments, cents: payments.reduce((sum, p) => sum + p.cents, 0) };
+    },
+  )
+  .step(
+    'ship_order',
+    {
+      after: { validate: 'required', process_payment: 'required', notify: 'optional' },
+      timeout: '30s',
+    },
+    async ({ input, results, signal }) => {
+      const { stock } = await load(input.orders_file);
+      await wait(input.pace_ms, undefined, { signal });
+      const paid = new Set(results.process_payment.payments.map((p) => p.id));
+      const parcels = results.validate.accepted
+        .filter((o) => paid.has(o.id))
+        .map((o) => ({
+          id: o.id,
+          country: o.country,
+          grams: o.lines.reduce((sum, l) => sum + stock[l.sku].grams * l.quantity, 0),
+          tracking: `TR-${o.country}-${o.id}`,
+        }));
+      return { parcels, taken: euros(results.process_payment.cents), notified: results.notify.state === 'complete' };
+    },
+  );

@@ -49,7 +49,8 @@ const fail = (e: unknown): never => {
   if (!isTuttiError(e)) throw e;
   process.stderr.write(`error: ${e.message}\n`);
   if (e.code === 'STORE_LOCKED') process.stderr.write('Is `npm start` running already? Then its address answers; TUTTI_STORE_PATH names another store.\n');
-  if (e.code === 'TEMPLATE_CONFLICT') process.stderr.write('The samples have changed since this store was made: remove it, or name another with TUTTI_STORE_PATH.\n');
+  if (e.code === 'TEMPLATE_CONFLICT')
+    process.stderr.write('The samples have changed since this store was made: remove it, or name another with TUTTI_STORE_PATH.\n');
   process.exit(2);
 };
 
@@ -63,10 +64,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     if (stopping !== null) process.exit(130);
     const { used } = tutti.engine.metrics().slots;
     say(`\nstopping${used === 0 ? '' : `: ${used} running ${used === 1 ? 'handler has' : 'handlers have'} at most 30 s`}; Ctrl-C again stops at once`);
-    stop().then(() => process.exit(demo ? 130 : 0), (e: unknown) => {
-      process.stderr.write(`error: ${e instanceof Error ? e.message : String(e)}\n`);
-      process.exit(1);
-    });
+    stop().then(
+      () => process.exit(demo ? 130 : 0),
+      (e: unknown) => {
+        process.stderr.write(`error: ${e instanceof Error ? e.message : String(e)}\n`);
+        process.exit(1);
+      },
+    );
   });
 }
 
@@ -78,7 +82,10 @@ const follow = async (ids: readonly string[]): Promise<TaskView[]> => {
     for (const id of ids) {
       const task = await tutti.engine.task(id);
       const o = { now: Date.now(), width: out.columns, paint: out.paint, maxLines: final ? undefined : Math.max(4, Math.floor((out.rows - 2) / ids.length)) };
-      lines.push(...(task.totalSteps > 1000 ? [drawTaskLine(taskOfView(task), o)] : drawStepTree(taskOfView(task), (await tutti.engine.steps(id)).map(stepOfView), o)), '');
+      lines.push(
+        ...(task.totalSteps > 1000 ? [drawTaskLine(taskOfView(task), o)] : drawStepTree(taskOfView(task), (await tutti.engine.steps(id)).map(stepOfView), o)),
+        '',
+      );
     }
     return lines;
   };
@@ -93,14 +100,21 @@ const follow = async (ids: readonly string[]): Promise<TaskView[]> => {
     const view = await tutti.engine.task(id);
     for await (const event of tutti.engine.events(id)) {
       const d = event.data as { step?: string; state?: string; attempt?: number; error?: { message: string } };
-      const what = event.type === 'step.state' ? `${d.step}  ${d.state}${d.attempt ? `  attempt ${d.attempt}` : ''}${d.error ? `  ${d.error.message}` : ''}` : event.type === 'task.state' ? d.state : null;
+      const what =
+        event.type === 'step.state'
+          ? `${d.step}  ${d.state}${d.attempt ? `  attempt ${d.attempt}` : ''}${d.error ? `  ${d.error.message}` : ''}`
+          : event.type === 'task.state'
+            ? d.state
+            : null;
       if (what) say(`${duration(event.at - view.createdAt).padStart(8)}  ${view.name}  ${what}`);
     }
   };
-  await Promise.all(ids.map(async (id) => {
-    if (!out.live) await tell(id);
-    await tutti.engine.done(id);
-  }));
+  await Promise.all(
+    ids.map(async (id) => {
+      if (!out.live) await tell(id);
+      await tutti.engine.done(id);
+    }),
+  );
   live = false;
   await redraw;
   const last = await draw(true);
@@ -111,9 +125,15 @@ const follow = async (ids: readonly string[]): Promise<TaskView[]> => {
 };
 
 try {
-  const unfinished = tutti.resumed === 0 ? [] : (await tutti.list({
-    states: ['pending', 'initializing', 'enqueuing_steps', 'steps_in_process', 'evaluating_results', 'waiting_for_dependencies', 'waiting_for_retry'], limit: 5,
-  })).tasks;
+  const unfinished =
+    tutti.resumed === 0
+      ? []
+      : (
+          await tutti.list({
+            states: ['pending', 'initializing', 'enqueuing_steps', 'steps_in_process', 'evaluating_results', 'waiting_for_dependencies', 'waiting_for_retry'],
+            limit: 5,
+          })
+        ).tasks;
   if (tutti.resumed > 0) say(`going on with ${tutti.resumed} unfinished ${tutti.resumed === 1 ? 'task' : 'tasks'} of the last run\n`);
   const orders = await tutti.submit(orderFulfillment, { gateway_hiccups: 1 }, { initiator: demo ? 'demo' : 'npm start', tags: ['sample'] });
   const report = await tutti.submit(indexFolder, {}, { initiator: demo ? 'demo' : 'npm start', tags: ['sample'] });
@@ -130,7 +150,14 @@ try {
     say(`${r.files} files, ${r.lines} lines: ${relative(process.cwd(), r.report) || r.report}`);
   }
   if (demo) {
-    say(good ? 'every task completed' : `did not complete: ${ended.filter((t) => t.state !== 'complete').map((t) => `${t.name} (${t.state})`).join(', ')}`);
+    say(
+      good
+        ? 'every task completed'
+        : `did not complete: ${ended
+            .filter((t) => t.state !== 'complete')
+            .map((t) => `${t.name} (${t.state})`)
+            .join(', ')}`,
+    );
     await stop();
     process.exitCode = good ? 0 : 1;
   } else {

@@ -10,7 +10,8 @@ import { errorsPage } from '../src/contract/errors-page.ts';
 import { metricsPage } from '../src/server/http/metrics-page.ts';
 
 const page = (name: string, render: () => string): { path: string; render: () => string } => ({
-  path: fileURLToPath(new URL(`../docs/${name}`, import.meta.url)), render,
+  path: fileURLToPath(new URL(`../docs/${name}`, import.meta.url)),
+  render,
 });
 const PAGES = [page('configuration.md', configurationPage), page('api.md', apiPage), page('errors.md', errorsPage), page('metrics.md', metricsPage)];
 

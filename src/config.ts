@@ -42,7 +42,9 @@ export const loadConfig = (o: { file?: string; env?: Environment; cwd?: string; 
   const cwd = o.cwd ?? process.cwd();
   const environment = env.TUTTI_ENV ?? 'development';
   if (!/^[A-Za-z0-9][\w-]{0,63}$/.test(environment)) {
-    throw new TuttiError('INVALID_CONFIG', `variable TUTTI_ENV must be a name of letters, digits, "-" and "_", not ${JSON.stringify(environment)}`, { field: 'TUTTI_ENV' });
+    throw new TuttiError('INVALID_CONFIG', `variable TUTTI_ENV must be a name of letters, digits, "-" and "_", not ${JSON.stringify(environment)}`, {
+      field: 'TUTTI_ENV',
+    });
   }
   const layers: Layer[] = [];
   const files: string[] = [];

@@ -22,7 +22,19 @@ export type { Backoff, FailurePolicy, Json, JsonObject, TemplateDefinition } fro
 export { ERRORS, type ErrorCode, isTuttiError, type StepError, TuttiError } from './core/errors.ts';
 export type { EngineFacade, EngineHealth, EngineMetrics, InputValidator, TemplateRegistration, ValidationResult } from './engine/facade.ts';
 export type {
-  AuditView, ExplainView, Gate, ListRequest, ListResult, StepStateName, StepView, SubmitRequest, TaskEvent, TaskOutcome, TaskStateName, TaskView, TemplateView,
+  AuditView,
+  ExplainView,
+  Gate,
+  ListRequest,
+  ListResult,
+  StepStateName,
+  StepView,
+  SubmitRequest,
+  TaskEvent,
+  TaskOutcome,
+  TaskStateName,
+  TaskView,
+  TemplateView,
 } from './engine/views.ts';
 export type { Duration } from './sdk/duration.ts';
 export { PermanentError, RetryableError } from './sdk/handler-errors.ts';
@@ -127,9 +139,14 @@ const milliseconds = (name: string, value: Duration | undefined, otherwise: numb
 
 const engineConfigOf = (o: OpenOptions): EngineConfig => {
   const d = DEFAULT_ENGINE_CONFIG;
-  const retention = o.retention === false ? { ...d.retention, enabled: false } : {
-    ...d.retention, maxAgeMs: milliseconds('retention.maxAge', o.retention?.maxAge, d.retention.maxAgeMs), maxCount: o.retention?.maxCount ?? d.retention.maxCount,
-  };
+  const retention =
+    o.retention === false
+      ? { ...d.retention, enabled: false }
+      : {
+          ...d.retention,
+          maxAgeMs: milliseconds('retention.maxAge', o.retention?.maxAge, d.retention.maxAgeMs),
+          maxCount: o.retention?.maxCount ?? d.retention.maxCount,
+        };
   return { ...d, limits: { ...d.limits, ...o.limits }, retention, graceMs: milliseconds('grace', o.grace, d.graceMs) };
 };
 
@@ -139,18 +156,25 @@ const DAY_MS = 86_400_000;
 const engineConfigFrom = (c: TuttiConfig): EngineConfig => ({
   ...DEFAULT_ENGINE_CONFIG,
   channels: {
-    taskRequest: c.actors.task_request_channel_size, resultProcessor: c.actors.result_processor_channel_size,
-    stepEnqueuer: c.actors.step_enqueuer_channel_size, taskFinalizer: c.actors.task_finalizer_channel_size,
+    taskRequest: c.actors.task_request_channel_size,
+    resultProcessor: c.actors.result_processor_channel_size,
+    stepEnqueuer: c.actors.step_enqueuer_channel_size,
+    taskFinalizer: c.actors.task_finalizer_channel_size,
   },
   turn: { maxRows: c.turn.max_rows, maxMs: c.turn.max_ms },
   cache: { maxSteps: c.cache.max_steps, payloadBytes: c.cache.payload_bytes },
   limits: {
-    contextBytes: c.limits.context_bytes, contextDepth: c.limits.context_depth, contextItems: c.limits.context_items,
-    contextString: c.limits.context_string, valueBytes: c.limits.value_bytes,
+    contextBytes: c.limits.context_bytes,
+    contextDepth: c.limits.context_depth,
+    contextItems: c.limits.context_items,
+    contextString: c.limits.context_string,
+    valueBytes: c.limits.value_bytes,
   },
   retention: {
-    enabled: c.retention.enabled, maxAgeMs: c.retention.max_age_days === 0 ? Number.MAX_SAFE_INTEGER : c.retention.max_age_days * DAY_MS,
-    maxCount: c.retention.max_count === 0 ? Number.MAX_SAFE_INTEGER : c.retention.max_count, intervalMs: c.retention.interval_seconds * 1000,
+    enabled: c.retention.enabled,
+    maxAgeMs: c.retention.max_age_days === 0 ? Number.MAX_SAFE_INTEGER : c.retention.max_age_days * DAY_MS,
+    maxCount: c.retention.max_count === 0 ? Number.MAX_SAFE_INTEGER : c.retention.max_count,
+    intervalMs: c.retention.interval_seconds * 1000,
   },
   graceMs: c.worker.grace_seconds * 1000,
 });
@@ -161,7 +185,8 @@ const handlerList = (given: NonNullable<OpenOptions['handlers']>): Iterable<Hand
 const compose = async (o: OpenOptions, config: EngineConfig): Promise<Tutti> => {
   if (typeof o.store !== 'string' || o.store === '') throw new TuttiError('INVALID_INPUT', "store must name a file, or be ':memory:'", { field: 'store' });
   const slots = o.slots ?? 50;
-  if (!Number.isInteger(slots) || slots < 0 || slots > 10_000) throw new TuttiError('INVALID_INPUT', `slots must be a whole number from 0 to 10000, not ${slots}`, { field: 'slots' });
+  if (!Number.isInteger(slots) || slots < 0 || slots > 10_000)
+    throw new TuttiError('INVALID_INPUT', `slots must be a whole number from 0 to 10000, not ${slots}`, { field: 'slots' });
   const templates = [...(o.templates ?? [])];
   // Mistakes in templates and handlers come before the store is touched.
   const registrations = templates.map(registrationOf);
@@ -176,7 +201,11 @@ const compose = async (o: OpenOptions, config: EngineConfig): Promise<Tutti> => 
     for (const r of registrations) await engine.register(r, { dev: o.dev === true });
     // Without slots it still says which handlers exist: submissions are checked against them.
     const worker = new LocalWorker({
-      port: engine.workers, registry, slots, now: host.now, maxResultBytes: config.limits.valueBytes,
+      port: engine.workers,
+      registry,
+      slots,
+      now: host.now,
+      maxResultBytes: config.limits.valueBytes,
       onFault: (e) => host.log('error', 'the local worker met what should not happen', { error: String(e) }),
     });
     // Timers of the engine never hold the process; an engine that is open does, or a task waiting for its retry would be left behind.

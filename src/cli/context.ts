@@ -83,8 +83,11 @@ export const parseInput = (text: string | undefined): unknown => {
 };
 
 /** A whole number of an option, or a usage error that names the option. */
-export const wholeNumber = (option: string, min: number, max: number) => (text: string): number => {
-  const n = Number(text);
-  if (!/^\d+$/.test(text) || n < min || n > max) throw new CommandError(EXIT.usage, `${option} must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}`);
-  return n;
-};
+export const wholeNumber =
+  (option: string, min: number, max: number) =>
+  (text: string): number => {
+    const n = Number(text);
+    if (!/^\d+$/.test(text) || n < min || n > max)
+      throw new CommandError(EXIT.usage, `${option} must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}`);
+    return n;
+  };

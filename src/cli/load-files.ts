@@ -29,7 +29,9 @@ export const expandPaths = (paths: readonly string[], cwd: string): string[] =>
     }
     return readdirSync(full, { recursive: true, encoding: 'utf8' })
       .filter((f) => !/(^|[\\/])(node_modules|\.)/.test(f) && (extname(f) === '.yaml' || extname(f) === '.yml'))
-      .sort().map((f) => join(full, f)).filter((f) => statSync(f).isFile());
+      .sort()
+      .map((f) => join(full, f))
+      .filter((f) => statSync(f).isFile());
   });
 
 const isTemplate = (v: unknown): v is AnyTemplate =>
@@ -52,7 +54,8 @@ const collect = (module: Record<string, unknown>, into: LoadedFiles): void => {
 };
 
 /** `namespace/name@version`. */
-export const idOf = (t: AnyTemplate | TemplateRegistration): string => (isTemplate(t) ? t.id : `${t.definition.namespace}/${t.definition.name}@${t.definition.version}`);
+export const idOf = (t: AnyTemplate | TemplateRegistration): string =>
+  isTemplate(t) ? t.id : `${t.definition.namespace}/${t.definition.name}@${t.definition.version}`;
 
 export type ImportModule = (path: string) => Promise<Record<string, unknown>>;
 

@@ -44,14 +44,17 @@ export const buildProgram = (ctx: CommandContext): Command => {
   addConfig(program, ctx);
   // Settings do not pass to commands that exist already, so every one of them gets its own.
   const settle = (command: Command): void => {
-    command.exitOverride().showHelpAfterError(`(${fullName(command)} --help says more)`).configureOutput({
-      writeOut: (text) => ctx.out.write(text),
-      writeErr: (text) => ctx.err.write(text),
-      getOutHelpWidth: () => Math.min(80, ctx.out.columns),
-      getErrHelpWidth: () => Math.min(80, ctx.err.columns),
-      getOutHasColors: () => ctx.out.live && !ctx.io.environment.noColor,
-      getErrHasColors: () => ctx.err.live && !ctx.io.environment.noColor,
-    });
+    command
+      .exitOverride()
+      .showHelpAfterError(`(${fullName(command)} --help says more)`)
+      .configureOutput({
+        writeOut: (text) => ctx.out.write(text),
+        writeErr: (text) => ctx.err.write(text),
+        getOutHelpWidth: () => Math.min(80, ctx.out.columns),
+        getErrHelpWidth: () => Math.min(80, ctx.err.columns),
+        getOutHasColors: () => ctx.out.live && !ctx.io.environment.noColor,
+        getErrHasColors: () => ctx.err.live && !ctx.io.environment.noColor,
+      });
     if (command !== program) {
       // `tutti ls --json` is what people type; the option belongs to the program and is known to every command.
       if (command.commands.length === 0) command.addHelpText('after', '\nAlso: --json, --url <url>, --api-key <key>; tutti --help says more.');
@@ -70,7 +73,10 @@ const report = (ctx: CommandContext, json: boolean, e: unknown): number => {
     const known = isTuttiError(e);
     const body = {
       code: known ? e.code : e instanceof ServerUnreachable ? 'SERVER_UNREACHABLE' : e instanceof CommandError ? 'USAGE' : 'INTERNAL',
-      message: e instanceof Error ? e.message : String(e), field: known ? e.field : undefined, details: known ? e.details : undefined, exit_code: code,
+      message: e instanceof Error ? e.message : String(e),
+      field: known ? e.field : undefined,
+      details: known ? e.details : undefined,
+      exit_code: code,
     };
     ctx.err.write(`${JSON.stringify({ error: body })}\n`);
   } else if (code === EXIT.internal && !(isTuttiError(e) && ERRORS[e.code] !== undefined)) {
@@ -85,10 +91,17 @@ const report = (ctx: CommandContext, json: boolean, e: unknown): number => {
 };
 
 /** `argv` without node and script. */
-export const runCli = async (argv: readonly string[], io: Partial<CommandIo> = {}, interrupted: AbortSignal = new AbortController().signal): Promise<number> => {
+export const runCli = async (
+  argv: readonly string[],
+  io: Partial<CommandIo> = {},
+  interrupted: AbortSignal = new AbortController().signal,
+): Promise<number> => {
   const ctx = new CommandContext(
     {
-      stdout: io.stdout ?? process.stdout, stderr: io.stderr ?? process.stderr, environment: io.environment ?? terminalEnvironment(), cwd: io.cwd ?? process.cwd(),
+      stdout: io.stdout ?? process.stdout,
+      stderr: io.stderr ?? process.stderr,
+      environment: io.environment ?? terminalEnvironment(),
+      cwd: io.cwd ?? process.cwd(),
     },
     interrupted,
   );

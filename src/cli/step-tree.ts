@@ -43,12 +43,30 @@ export interface DrawOptions {
 }
 
 const GLYPHS: Readonly<Record<string, [glyph: string, colour: Colour]>> = {
-  pending: ['·', 'dim'], enqueued: ['○', 'cyan'], in_progress: ['▶', 'blue'], enqueued_for_orchestration: ['▷', 'blue'],
-  waiting_for_retry: ['↻', 'yellow'], waiting_for_children: ['…', 'cyan'], complete: ['✔', 'green'], error: ['✘', 'red'],
-  cancelled: ['⊘', 'yellow'], resolved_manually: ['☑', 'green'],
+  pending: ['·', 'dim'],
+  enqueued: ['○', 'cyan'],
+  in_progress: ['▶', 'blue'],
+  enqueued_for_orchestration: ['▷', 'blue'],
+  waiting_for_retry: ['↻', 'yellow'],
+  waiting_for_children: ['…', 'cyan'],
+  complete: ['✔', 'green'],
+  error: ['✘', 'red'],
+  cancelled: ['⊘', 'yellow'],
+  resolved_manually: ['☑', 'green'],
 };
 /** Steps are folded from the right end of this list first. */
-const INTEREST = ['error', 'in_progress', 'waiting_for_retry', 'waiting_for_children', 'enqueued_for_orchestration', 'enqueued', 'cancelled', 'resolved_manually', 'complete', 'pending'];
+const INTEREST = [
+  'error',
+  'in_progress',
+  'waiting_for_retry',
+  'waiting_for_children',
+  'enqueued_for_orchestration',
+  'enqueued',
+  'cancelled',
+  'resolved_manually',
+  'complete',
+  'pending',
+];
 /** A chain of 200 steps must not walk off the right edge. */
 const DEEPEST_INDENT = 7;
 
@@ -87,7 +105,8 @@ const arrange = (steps: readonly TreeStep[]): { nodes: Node[]; roots: number[] }
 const timeOf = (step: TreeStep, now: number): string => {
   if (step.state === 'waiting_for_retry' && step.nextRetryAt != null) return `in ${duration(step.nextRetryAt - now)}`;
   if (step.startedAt === null) return '';
-  const end = step.completedAt ?? (step.state === 'in_progress' || step.state === 'enqueued_for_orchestration' || step.state === 'waiting_for_children' ? now : null);
+  const end =
+    step.completedAt ?? (step.state === 'in_progress' || step.state === 'enqueued_for_orchestration' || step.state === 'waiting_for_children' ? now : null);
   return end === null ? '' : duration(end - step.startedAt);
 };
 
@@ -135,7 +154,10 @@ export const drawStepTree = (task: TreeTask, steps: readonly TreeStep[], o: Draw
     return `${pad(attempt, 5)} ${timeOf(step, o.now).padStart(8)}`;
   };
   const drawn = [...shown].map((i) => nodes[i].step);
-  const stateWidth = Math.min(width < 60 ? 10 : 26, widest(drawn, 0, (s) => s.state.length));
+  const stateWidth = Math.min(
+    width < 60 ? 10 : 26,
+    widest(drawn, 0, (s) => s.state.length),
+  );
   const factsWidth = widest(drawn, 14, (s) => facts(s).length);
   const nameLimit = Math.max(6, width - 6 - stateWidth - factsWidth);
   const deepest = Math.max(0, Math.min(DEEPEST_INDENT, Math.floor((nameLimit - 12) / 3)));
@@ -144,18 +166,25 @@ export const drawStepTree = (task: TreeTask, steps: readonly TreeStep[], o: Draw
   const walk: { at: number; prefix: string; last: boolean; depth: number }[] = roots.map((at) => ({ at, prefix: '', last: true, depth: 0 })).reverse();
   while (walk.length > 0) {
     const { at, prefix, last, depth } = walk.pop() as (typeof walk)[number];
-    const { step, children, parent } = nodes[at];
+    const { step, children } = nodes[at];
     if (shown.has(at)) rows.push({ head: depth === 0 ? '' : prefix + (last ? '└─ ' : '├─ '), step, after: alsoAfter(nodes, at) });
     const below = depth === 0 || depth >= deepest ? prefix : prefix + (last ? '   ' : '│  ');
-    for (let i = children.length - 1; i >= 0; i--) walk.push({ at: children[i], prefix: below, last: i === children.length - 1, depth: Math.min(depth + 1, deepest) });
+    for (let i = children.length - 1; i >= 0; i--)
+      walk.push({ at: children[i], prefix: below, last: i === children.length - 1, depth: Math.min(depth + 1, deepest) });
   }
 
-  const nameWidth = Math.min(nameLimit, widest(rows, 4, (r) => r.head.length + 2 + r.step.name.length));
+  const nameWidth = Math.min(
+    nameLimit,
+    widest(rows, 4, (r) => r.head.length + 2 + r.step.name.length),
+  );
   const lines = rows.map(({ head, step, after }) => {
     const [glyph, colour] = glyphOf(step.state);
     const room = Math.max(0, nameWidth - head.length - 2);
     const name = pad(fit(printable(step.name), room), room);
-    const doing = step.state === 'in_progress' && step.progress ? `${Math.round(step.progress.fraction * 100)} %${step.progress.message ? ` ${step.progress.message}` : ''}` : '';
+    const doing =
+      step.state === 'in_progress' && step.progress
+        ? `${Math.round(step.progress.fraction * 100)} %${step.progress.message ? ` ${step.progress.message}` : ''}`
+        : '';
     // The line is short: what went wrong says more than what it waited for.
     const note = step.state === 'complete' ? '' : (step.note ?? '');
     const remark = note !== '' ? note : [doing, after].filter((t) => t !== '').join(', ');

@@ -5,7 +5,13 @@ export type Colour = 'red' | 'green' | 'yellow' | 'blue' | 'cyan' | 'dim' | 'bol
 export type Paint = (colour: Colour, text: string) => string;
 
 const CODES: Readonly<Record<Colour, [number, number]>> = {
-  red: [31, 39], green: [32, 39], yellow: [33, 39], blue: [34, 39], cyan: [36, 39], dim: [2, 22], bold: [1, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  blue: [34, 39],
+  cyan: [36, 39],
+  dim: [2, 22],
+  bold: [1, 22],
 };
 
 export const paintWith = (enabled: boolean): Paint =>
@@ -36,7 +42,8 @@ export const terminalOf = (stream: Pick<WriteStream, 'write'> & Partial<WriteStr
 };
 
 /** Control characters of stored text must not reach the terminal: a step's message could otherwise move the cursor or forge lines. */
-export const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (c) => (c === '\n' || c === '\t' ? ' ' : '\ufffd'));
+export const printable = (text: string): string =>
+  text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (c) => (c === '\n' || c === '\t' ? ' ' : '\ufffd'));
 
 /** Cut to a width, with an ellipsis. Counts code points: names and messages here are nearly always of single width. */
 export const fit = (text: string, width: number): string => {
@@ -70,6 +77,10 @@ export const clockTime = (at: number): string => {
 /** A table with two spaces between columns; the last column is not padded. */
 export const table = (head: readonly string[], rows: readonly (readonly string[])[], paint: Paint): string[] => {
   const widths = head.map((h, i) => Math.max(h.length, ...rows.map((r) => [...(r[i] ?? '')].length)));
-  const line = (cells: readonly string[]): string => cells.map((c, i) => (i === cells.length - 1 ? c : pad(c, widths[i]))).join('  ').trimEnd();
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((c, i) => (i === cells.length - 1 ? c : pad(c, widths[i])))
+      .join('  ')
+      .trimEnd();
   return [paint('dim', line(head)), ...rows.map(line)];
 };

@@ -3,11 +3,23 @@ import type { StepView, TaskView } from '../engine/views.ts';
 import type { TreeStep, TreeTask } from './step-tree.ts';
 
 export const taskOfView = (t: TaskView): TreeTask => ({
-  id: t.id, template: `${t.namespace}/${t.name}@${t.version}`, state: t.state, createdAt: t.createdAt, completedAt: t.completedAt,
+  id: t.id,
+  template: `${t.namespace}/${t.name}@${t.version}`,
+  state: t.state,
+  createdAt: t.createdAt,
+  completedAt: t.completedAt,
   completionPercentage: t.completionPercentage,
 });
 
 export const stepOfView = (s: StepView): TreeStep => ({
-  name: s.name, state: s.state, attempts: s.attempts, maxAttempts: s.maxAttempts, startedAt: s.startedAt, completedAt: s.completedAt,
-  nextRetryAt: s.nextRetryAt, dependencies: s.dependencies, note: s.reason ?? s.error?.message ?? null, progress: s.progress,
+  name: s.name,
+  state: s.state,
+  attempts: s.attempts,
+  maxAttempts: s.maxAttempts,
+  startedAt: s.startedAt,
+  completedAt: s.completedAt,
+  nextRetryAt: s.nextRetryAt,
+  dependencies: s.dependencies,
+  note: s.reason ?? s.error?.message ?? null,
+  progress: s.progress,
 });

@@ -16,15 +16,19 @@ const REDRAW_MS = 100;
 /** A task of very many steps comes without them; then its own line has to do. */
 export const drawTask = (task: WireTask, o: Parameters<typeof drawStepTree>[2]): string[] =>
   task.steps == null
-    ? [drawTaskLine(treeTask(task), o), `  ${task.completed_steps} of ${task.total_steps} steps complete, ${task.in_progress_steps} in progress, ${task.failed_steps_count} failed`]
+    ? [
+        drawTaskLine(treeTask(task), o),
+        `  ${task.completed_steps} of ${task.total_steps} steps complete, ${task.in_progress_steps} in progress, ${task.failed_steps_count} failed`,
+      ]
     : drawStepTree(treeTask(task), task.steps.map(treeStep), o);
 
 /** One event as a line of text. */
 export const eventLine = (event: WireTaskEvent): string => {
   const d = event.data as Record<string, unknown>;
-  const text = (key: string): string => (d[key] === undefined || d[key] === null ? '' : printable(String(d[key])));
+  const word = (v: unknown): string => (typeof v === 'string' || typeof v === 'number' ? printable(String(v)) : '');
+  const text = (key: string): string => word(d[key]);
   const at = clockTime(Date.parse(event.at));
-  const error = typeof d.error === 'object' && d.error !== null ? `: ${printable(String((d.error as { message?: unknown }).message ?? ''))}` : '';
+  const error = typeof d.error === 'object' && d.error !== null ? `: ${word((d.error as { message?: unknown }).message)}` : '';
   const step = text('step');
   switch (event.type) {
     case 'task.state':
@@ -71,14 +75,22 @@ const followTree = async (ctx: CommandContext, client: HttpClient, id: string): 
     const lines = drawTask(task, { now: Date.now(), width: ctx.out.columns, maxLines: Math.max(6, ctx.out.rows - 2), paint: ctx.out.paint });
     region.draw(lost ? [...lines, ctx.out.paint('yellow', '  the server does not answer; trying again')] : lines);
   };
-  let fetching: Promise<void> | null = null;
+  const refresh = { running: false };
   const timer = setInterval(() => {
-    if (stale && fetching === null) {
+    if (stale && !refresh.running) {
       stale = false;
-      // A view that cannot be had now is had at the next event or at the end; the stream itself says when the server is gone.
-      fetching = client.task(id).then((t) => void (task = t), () => void (stale = true)).finally(() => {
-        fetching = null;
-      });
+      refresh.running = true;
+      // A view that cannot be had now is had at the next round or at the end; the stream itself says when the server is gone.
+      client.task(id).then(
+        (t) => {
+          if (refresh.running) task = t;
+          refresh.running = false;
+        },
+        () => {
+          stale = true;
+          refresh.running = false;
+        },
+      );
     }
     draw();
   }, REDRAW_MS);
@@ -93,7 +105,8 @@ const followTree = async (ctx: CommandContext, client: HttpClient, id: string): 
     clearInterval(timer);
   }
   if (!ctx.interrupted.aborted) {
-    await fetching;
+    // An older view that is still on its way must not be drawn over the last one.
+    refresh.running = false;
     task = await client.task(id);
     draw();
   }

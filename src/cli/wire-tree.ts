@@ -4,13 +4,26 @@ import type { TreeStep, TreeTask } from './step-tree.ts';
 
 const time = (text: string | null): number | null => (text === null ? null : Date.parse(text));
 
-export const treeTask = (t: Pick<WireTask, 'task_uuid' | 'namespace' | 'name' | 'version' | 'status' | 'created_at' | 'completed_at' | 'completion_percentage'>): TreeTask => ({
-  id: t.task_uuid, template: `${t.namespace}/${t.name}@${t.version}`, state: t.status, createdAt: Date.parse(t.created_at),
-  completedAt: time(t.completed_at), completionPercentage: t.completion_percentage,
+export const treeTask = (
+  t: Pick<WireTask, 'task_uuid' | 'namespace' | 'name' | 'version' | 'status' | 'created_at' | 'completed_at' | 'completion_percentage'>,
+): TreeTask => ({
+  id: t.task_uuid,
+  template: `${t.namespace}/${t.name}@${t.version}`,
+  state: t.status,
+  createdAt: Date.parse(t.created_at),
+  completedAt: time(t.completed_at),
+  completionPercentage: t.completion_percentage,
 });
 
 export const treeStep = (s: WireStep): TreeStep => ({
-  name: s.name, state: s.current_state, attempts: s.attempts, maxAttempts: s.max_attempts, startedAt: time(s.started_at),
-  completedAt: time(s.completed_at), nextRetryAt: time(s.next_retry_at), dependencies: s.dependencies,
-  note: s.reason ?? s.error?.message ?? null, progress: s.progress,
+  name: s.name,
+  state: s.current_state,
+  attempts: s.attempts,
+  maxAttempts: s.max_attempts,
+  startedAt: time(s.started_at),
+  completedAt: time(s.completed_at),
+  nextRetryAt: time(s.next_retry_at),
+  dependencies: s.dependencies,
+  note: s.reason ?? s.error?.message ?? null,
+  progress: s.progress,
 });

@@ -50,7 +50,11 @@ another host without a key is refused at start.
 export const configurationPage = (): string => {
   const out: string[] = [INTRO];
   for (const section of Object.keys(SCHEMA)) {
-    out.push(`## [orchestration.${section}]\n`, row(['Key', 'Type', 'Default', 'Range', 'Variable', 'Meaning']), row(['---', '---', '---', '---', '---', '---']));
+    out.push(
+      `## [orchestration.${section}]\n`,
+      row(['Key', 'Type', 'Default', 'Range', 'Variable', 'Meaning']),
+      row(['---', '---', '---', '---', '---', '---']),
+    );
     for (const key of KEYS.filter((k) => k.section === section)) {
       out.push(row([code(key.name), typeOf(key.field), code(JSON.stringify(key.field.default)), rangeOf(key.field), code(key.variable), key.field.meaning]));
     }

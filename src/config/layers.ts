@@ -84,7 +84,10 @@ export const fileLayer = (text: string, name: string): Layer => {
   for (const [section, keys] of Object.entries(orchestration)) {
     const fields = Object.hasOwn(SCHEMA, section) ? (SCHEMA as Record<string, Record<string, Field>>)[section] : undefined;
     if (fields === undefined) {
-      return refuse(`${name}: unknown section [orchestration.${section}].${suggestion(section, Object.keys(SCHEMA), (s) => `[orchestration.${s}]`)}`, `orchestration.${section}`);
+      return refuse(
+        `${name}: unknown section [orchestration.${section}].${suggestion(section, Object.keys(SCHEMA), (s) => `[orchestration.${s}]`)}`,
+        `orchestration.${section}`,
+      );
     }
     if (!isTable(keys)) return refuse(`${name}: orchestration.${section} must be a table`, `orchestration.${section}`);
     for (const [key, value] of Object.entries(keys)) {
@@ -138,7 +141,8 @@ export const variableLayer = (env: Readonly<Record<string, string | undefined>>)
     const listed = values.get('orchestration.web.api_keys');
     const keys = listed === undefined ? [one] : [...(listed.value as string[]).filter((k) => k !== one), one];
     values.set('orchestration.web.api_keys', {
-      value: keys, source: { kind: 'variable', name: listed === undefined ? 'TUTTI_API_KEY' : 'TUTTI_WEB_API_KEYS, TUTTI_API_KEY' },
+      value: keys,
+      source: { kind: 'variable', name: listed === undefined ? 'TUTTI_API_KEY' : 'TUTTI_WEB_API_KEYS, TUTTI_API_KEY' },
     });
   }
   return { values };

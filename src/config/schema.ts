@@ -9,16 +9,38 @@ interface FieldBase {
   /** Masked wherever configuration is shown. */
   secret?: boolean;
 }
-export interface FlagField extends FieldBase { type: 'boolean'; default: boolean }
-export interface IntegerField extends FieldBase { type: 'integer'; default: number; min: number; max: number }
-export interface TextField extends FieldBase { type: 'string'; default: string; check?: (value: string) => string | null; range?: string }
-export interface ChoiceField<V extends string = string> extends FieldBase { type: 'choice'; default: V; values: readonly V[] }
-export interface ListField extends FieldBase { type: 'list'; default: readonly string[]; range?: string }
+export interface FlagField extends FieldBase {
+  type: 'boolean';
+  default: boolean;
+}
+export interface IntegerField extends FieldBase {
+  type: 'integer';
+  default: number;
+  min: number;
+  max: number;
+}
+export interface TextField extends FieldBase {
+  type: 'string';
+  default: string;
+  check?: (value: string) => string | null;
+  range?: string;
+}
+export interface ChoiceField<V extends string = string> extends FieldBase {
+  type: 'choice';
+  default: V;
+  values: readonly V[];
+}
+export interface ListField extends FieldBase {
+  type: 'list';
+  default: readonly string[];
+  range?: string;
+}
 export type Field = FlagField | IntegerField | TextField | ChoiceField | ListField;
 
 const flag = (value: boolean, meaning: string): FlagField => ({ type: 'boolean', default: value, meaning });
 const integer = (value: number, min: number, max: number, meaning: string): IntegerField => ({ type: 'integer', default: value, min, max, meaning });
-const inbox = (value: number, who: string): IntegerField => integer(value, 1, 1_000_000, `Inbox of ${who}: how many commands may wait before new ones are held back.`);
+const inbox = (value: number, who: string): IntegerField =>
+  integer(value, 1, 1_000_000, `Inbox of ${who}: how many commands may wait before new ones are held back.`);
 
 const hostName = (value: string): string | null =>
   isIP(value) !== 0 || /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/.test(value)
@@ -31,12 +53,18 @@ export const SCHEMA = {
   web: {
     enabled: flag(true, 'Serve REST, events, metrics and docs over HTTP.'),
     host: {
-      type: 'string', default: '127.0.0.1', check: hostName, range: 'IP address or host name',
+      type: 'string',
+      default: '127.0.0.1',
+      check: hostName,
+      range: 'IP address or host name',
       meaning: 'Address to listen on. Anything but a loopback address needs at least one API key, or the server refuses to start.',
     } as TextField,
     port: integer(8080, 0, 65_535, 'Port to listen on; 0 takes any free port.'),
     api_keys: {
-      type: 'list', default: [], secret: true, range: 'each at least 1 character',
+      type: 'list',
+      default: [],
+      secret: true,
+      range: 'each at least 1 character',
       meaning: 'Keys accepted in `X-API-Key`. Once there is one, every route but `/health*` and `/docs` asks for it.',
     } as ListField,
   },
@@ -52,7 +80,9 @@ export const SCHEMA = {
   },
   store: {
     path: {
-      type: 'string', default: '.tutti/tutti.db', range: 'a file, or `:memory:`',
+      type: 'string',
+      default: '.tutti/tutti.db',
+      range: 'a file, or `:memory:`',
       meaning: 'The SQLite file, relative to the working directory. `:memory:` keeps nothing.',
     } as TextField,
   },
@@ -87,23 +117,32 @@ export const SCHEMA = {
   },
   templates: {
     paths: {
-      type: 'list', default: [], range: 'files or folders',
-      meaning: 'Template files to load at start: YAML, JSON, or TypeScript/JavaScript modules that export templates and handlers. A folder means every YAML file below it.',
+      type: 'list',
+      default: [],
+      range: 'files or folders',
+      meaning:
+        'Template files to load at start: YAML, JSON, or TypeScript/JavaScript modules that export templates and handlers. A folder means every YAML file below it.',
     } as ListField,
   },
   log: {
     level: {
-      type: 'choice', default: 'info', values: ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'],
+      type: 'choice',
+      default: 'info',
+      values: ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'],
       meaning: 'Least serious lines that are logged.',
     } as ChoiceField<'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace'>,
   },
 } as const satisfies Record<string, Record<string, Field>>;
 
-type ValueOf<F> = F extends FlagField ? boolean
-  : F extends IntegerField ? number
-  : F extends ChoiceField<infer V> ? V
-  : F extends ListField ? readonly string[]
-  : string;
+type ValueOf<F> = F extends FlagField
+  ? boolean
+  : F extends IntegerField
+    ? number
+    : F extends ChoiceField<infer V>
+      ? V
+      : F extends ListField
+        ? readonly string[]
+        : string;
 
 /** The whole configuration. Section and key names are those of the TOML file below `[orchestration]`. Deeply frozen. */
 export type TuttiConfig = {
@@ -122,12 +161,21 @@ export interface Key {
 
 export const KEYS: readonly Key[] = Object.entries(SCHEMA).flatMap(([section, fields]) =>
   Object.entries(fields).map(([name, field]) => ({
-    section, name, path: `orchestration.${section}.${name}`, variable: `TUTTI_${section}_${name}`.toUpperCase(), field: field as Field,
-  })));
+    section,
+    name,
+    path: `orchestration.${section}.${name}`,
+    variable: `TUTTI_${section}_${name}`.toUpperCase(),
+    field: field as Field,
+  })),
+);
 
 /** Variables that are no key of the file. */
 export const OTHER_VARIABLES: readonly { name: string; meaning: string }[] = [
-  { name: 'TUTTI_ENV', meaning: 'Environment: chooses `config/tutti/environments/<TUTTI_ENV>/orchestration.toml` and the `environments` part of template files. Default `development`.' },
+  {
+    name: 'TUTTI_ENV',
+    meaning:
+      'Environment: chooses `config/tutti/environments/<TUTTI_ENV>/orchestration.toml` and the `environments` part of template files. Default `development`.',
+  },
   { name: 'TUTTI_API_KEY', meaning: 'One API key. For a server: accepted beside `TUTTI_WEB_API_KEYS`; for the command line: sent with every request.' },
   { name: 'TUTTI_URL', meaning: 'Address of the server that the command line talks to. Default `http://127.0.0.1:8080`.' },
   { name: 'TUTTI_SOAK', meaning: "Lengthens the project's own tests. Nothing else reads it." },

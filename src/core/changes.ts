@@ -124,6 +124,7 @@ export interface CheckpointWrite {
   body: string;
 }
 
+/** A task has at most one open; a further one replaces its facts. */
 export interface DeadLetterRow {
   task: number;
   at: number;

@@ -76,7 +76,12 @@ function checkSteps(steps: readonly StepDefinition[], problems: TemplateProblem[
   for (let no = 0; no < steps.length && problems.length < MAX_PROBLEMS; no++) {
     const step = steps[no];
     const add = (field: string, message: string, index?: number): void =>
-      void problems.push({ path: `steps[${no}].${field}${index === undefined ? '' : `[${index}]`}`, step: typeof step.name === 'string' ? step.name.slice(0, 128) : `#${no}`, field, message });
+      void problems.push({
+        path: `steps[${no}].${field}${index === undefined ? '' : `[${index}]`}`,
+        step: typeof step.name === 'string' ? step.name.slice(0, 128) : `#${no}`,
+        field,
+        message,
+      });
     if (!matches(step.name, STEP_NAME)) add('name', `${STEP_NAME_RULE}, not ${show(step.name)}`);
     else if (numberOf.get(step.name) !== no) add('name', `another step is called ${show(step.name)} too`);
     checkStep(step, add);

@@ -293,4 +293,5 @@ function copyStorable(root: unknown, name: string, maxBytes: number): unknown {
   }
 }
 
-const nameOfKind = (value: unknown): string => (value === null ? 'null' : Array.isArray(value) ? 'an array' : value === undefined ? 'nothing' : `a ${typeof value}`);
+const nameOfKind = (value: unknown): string =>
+  value === null ? 'null' : Array.isArray(value) ? 'an array' : value === undefined ? 'nothing' : `a ${typeof value}`;

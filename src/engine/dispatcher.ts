@@ -15,6 +15,8 @@ import type { Assignment, AttemptOutcome, DependencyResult, StopReason, WorkerHe
 /** Results of a step's dependencies above this many bytes in all are streamed (design.md §5). */
 export const RESULTS_INLINE_BYTES = 2 ** 20;
 const RESULTS_PAGE = 500;
+/** Characters of results read one after the other before others get the loop: a store that answers at once would never let go of it. */
+const READ_BEFORE_PAUSE = 2 ** 17;
 
 export interface Active {
   session: Session;
@@ -52,6 +54,8 @@ export interface DispatcherOptions {
   templateName: (g: TaskGraph) => TemplateName;
   correlationId: (task: number) => string | null;
   graph: (task: number) => TaskGraph | undefined;
+  /** Lets what else waits on the loop go first. */
+  pause: () => Promise<void>;
   input: WorkerInput;
 }
 
@@ -62,6 +66,7 @@ export class Session implements WorkerSession {
   used = 0;
   closed = false;
   #backlog: (() => boolean)[] = [];
+  #readSincePause = 0;
 
   constructor(d: Dispatcher, hello: WorkerHello, sink: WorkerSink) {
     this.#d = d;
@@ -113,6 +118,11 @@ export class Session implements WorkerSession {
     const from = depStart[r.no] + r.from;
     const nos = [...deps.subarray(from, Math.min(depStart[r.no + 1], from + r.limit))];
     const results = await this.#d.results(g, nos);
+    for (const r of results) this.#readSincePause += r.state === 'complete' ? r.body.length + 64 : 64;
+    if (this.#readSincePause > READ_BEFORE_PAUSE) {
+      this.#readSincePause = 0;
+      await this.#d.o.pause();
+    }
     return nos.map((no, i) => [names[no], results[i]]);
   }
 

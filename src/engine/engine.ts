@@ -86,7 +86,7 @@ export class Engine implements EngineFacade {
     const wake = (): void => this.#loop.wake();
     const { tag } = o.store;
     const dispatcher = new Dispatcher({
-      store: o.store, payloads, now, taskUuid: (task) => taskUuid(task, tag), stepUuid: (task, no) => stepUuid(task, no, tag), graph: (task) => graphs.get(task),
+      store: o.store, payloads, now, taskUuid: (task) => taskUuid(task, tag), stepUuid: (task, no) => stepUuid(task, no, tag), graph: (task) => graphs.get(task), pause: () => this.#pause(),
       templateName: (g) => this.#templates.row(g.template ?? -1)?.definition ?? { namespace: '', name: '', version: '' },
       correlationId: (task) => graphs.get(task)?.correlationId ?? taskUuid(task, tag),
       input: {
@@ -558,7 +558,8 @@ export class Engine implements EngineFacade {
     for (const [no, a] of g.live) {
       if (!a.stopping || dispatcher.active(g.id, no) === undefined) continue;
       const cancelled = g.state[no] === Step.cancelled;
-      if (!cancelled || g.shape.rules[no].cancelable) dispatcher.stop(g.id, no, a.token, cancelled ? 'cancelled' : 'timeout');
+      if (cancelled && !g.shape.rules[no].cancelable) continue;
+      dispatcher.stop(g.id, no, a.token, cancelled ? 'cancelled' : 'timeout');
       timers.add({ at: this.#host.now() + this.#config.graceMs, kind: 'grace', task: g.id, no, token: a.token });
     }
     if (this.#feed.watched) this.#feed.changed(g.id);
@@ -575,6 +576,8 @@ export class Engine implements EngineFacade {
       if (graph === undefined || live === undefined || live.token !== a.token || live.stopping) continue;
       dispatcher.restore(a);
       starts.push({ graph, no: a.no, token: a.token });
+      // Its handler begins only now, and has its whole time.
+      live.startedAt = this.#host.now();
       this.#watch(graph, a.no, a.token, live.startedAt);
     }
     dispatcher.dispatch(starts);

@@ -45,7 +45,10 @@ const describe = (e: ErrorObject): string => `${pathOf(e) || 'schema'} ${e.messa
 
 /** `/items/3/sku` -> `items[3].sku`; a missing or surplus property is part of the path. */
 function pathOf(e: ErrorObject): string {
-  const parts = e.instancePath.split('/').slice(1).map((p) => p.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const parts = e.instancePath
+    .split('/')
+    .slice(1)
+    .map((p) => p.replaceAll('~1', '/').replaceAll('~0', '~'));
   const params = e.params as { missingProperty?: string; additionalProperty?: string; unevaluatedProperty?: string };
   const extra = params.missingProperty ?? params.additionalProperty ?? params.unevaluatedProperty;
   if (extra !== undefined) parts.push(extra);

@@ -43,7 +43,18 @@ export interface StepOptions<M = boolean> {
 }
 
 const OPTION_NAMES = new Set([
-  'after', 'retry', 'timeout', 'heartbeat', 'priority', 'allowFailure', 'cancelable', 'mergedInputs', 'description', 'handler', 'method', 'config',
+  'after',
+  'retry',
+  'timeout',
+  'heartbeat',
+  'priority',
+  'allowFailure',
+  'cancelable',
+  'mergedInputs',
+  'description',
+  'handler',
+  'method',
+  'config',
 ]);
 const RETRY_NAMES = new Set<string>(Object.keys(DEFAULT_RETRY));
 

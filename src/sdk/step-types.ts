@@ -24,7 +24,15 @@ export type NamesIn<A> = A extends readonly (infer K)[] ? K & string : keyof A &
 
 /** The results a step sees: exactly the steps named in `after`. Frozen, parsed on first use. */
 export type Results<S, A> = {
-  readonly [K in NamesIn<A>]: K extends keyof S ? (A extends readonly unknown[] ? S[K] : K extends keyof A ? (A[K] extends 'optional' ? Settled<S[K]> : S[K]) : never) : never;
+  readonly [K in NamesIn<A>]: K extends keyof S
+    ? A extends readonly unknown[]
+      ? S[K]
+      : K extends keyof A
+        ? A[K] extends 'optional'
+          ? Settled<S[K]>
+          : S[K]
+        : never
+    : never;
 } & AsyncIterable<readonly [name: string, value: unknown]>;
 
 export type LogFields = Record<string, unknown>;
@@ -86,4 +94,5 @@ export type StepFunction = (ctx: UntypedStepContext) => unknown;
  */
 // oxlint-disable-next-line typescript/no-explicit-any -- the one place where code without types is let in
 type Anything = any;
-export type UntypedStepContext = StepContext<Anything, Record<string, Anything> & AsyncIterable<readonly [string, Anything]>, Record<string, Anything>> & MergedInputs;
+export type UntypedStepContext = StepContext<Anything, Record<string, Anything> & AsyncIterable<readonly [string, Anything]>, Record<string, Anything>> &
+  MergedInputs;

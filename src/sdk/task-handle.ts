@@ -14,7 +14,10 @@ export class TaskHandle<R = unknown> {
     this.id = id;
   }
 
-  /** Waits for the end and gives the result; rejects with TaskError when the task ended otherwise than complete. */
+  /**
+   * Waits for the end and gives the result; rejects with TaskError when the task ended otherwise than complete.
+   * A step that left no result (its failure was handled, or a person resolved it) is absent from it, or null where `.returns()` names it alone.
+   */
   async result(): Promise<R> {
     try {
       return (await this.#engine.result(this.id)) as R;

@@ -4,8 +4,22 @@ import type { FieldPath, FieldReader } from './yaml-fields.ts';
 import { readObject } from './yaml-object.ts';
 
 const STEP = [
-  'name', 'description', 'type', 'step_type', 'handler', 'system_dependency', 'dependencies', 'depends_on', 'retry', 'timeout_seconds', 'heartbeat_seconds',
-  'priority', 'allow_failure', 'cancelable', 'merged_inputs', 'result_schema',
+  'name',
+  'description',
+  'type',
+  'step_type',
+  'handler',
+  'system_dependency',
+  'dependencies',
+  'depends_on',
+  'retry',
+  'timeout_seconds',
+  'heartbeat_seconds',
+  'priority',
+  'allow_failure',
+  'cancelable',
+  'merged_inputs',
+  'result_schema',
 ] as const;
 const NOT_YET = ['publishes_events', 'batch_config', 'composition'];
 const OTHER_TYPES = ['decision', 'deferred_convergence', 'batchable', 'batch_worker'];
@@ -26,7 +40,11 @@ export function readStep(reader: FieldReader, value: unknown, no: number): StepD
   const type = given[typeKey];
   if (given.type !== undefined && given.step_type !== undefined) reader.add([...at, 'step_type'], 'is another name of type; give one of them', name);
   if (type !== undefined && type !== 'standard') {
-    reader.add([...at, typeKey], typeof type === 'string' && OTHER_TYPES.includes(type) ? `${type} is not supported yet; only standard is` : 'must be standard', name);
+    reader.add(
+      [...at, typeKey],
+      typeof type === 'string' && OTHER_TYPES.includes(type) ? `${type} is not supported yet; only standard is` : 'must be standard',
+      name,
+    );
   }
   const step: StepDefinition = {
     name: reader.text(given.name, [...at, 'name'], { step: name, max: 128 }) ?? '',
@@ -95,7 +113,8 @@ function readHandler(reader: FieldReader, value: unknown, path: FieldPath, step:
 
 function readDependencies(reader: FieldReader, given: Record<string, unknown>, at: FieldPath, step: StepDefinition, name: string | undefined): void {
   const key = given.dependencies === undefined ? 'depends_on' : 'dependencies';
-  if (given.dependencies !== undefined && given.depends_on !== undefined) reader.add([...at, 'depends_on'], 'is another name of dependencies; give one of them', name);
+  if (given.dependencies !== undefined && given.depends_on !== undefined)
+    reader.add([...at, 'depends_on'], 'is another name of dependencies; give one of them', name);
   if (given[key] === undefined || given[key] === null) return;
   const path = [...at, key];
   (reader.list(given[key], path, name) ?? []).forEach((entry, i) => {

@@ -20,13 +20,30 @@ export interface LoadedTemplate {
 }
 
 const TOP = [
-  'name', 'namespace_name', 'namespace', 'version', 'description', 'metadata', 'input_schema', 'system_dependencies', 'steps', 'environments', 'lifecycle',
-  'on_failure', 'priority', 'returns',
+  'name',
+  'namespace_name',
+  'namespace',
+  'version',
+  'description',
+  'metadata',
+  'input_schema',
+  'system_dependencies',
+  'steps',
+  'environments',
+  'lifecycle',
+  'on_failure',
+  'priority',
+  'returns',
 ] as const;
 const NOT_YET = ['domain_events', 'composition'];
 const LIFECYCLE = [
-  'max_duration_minutes', 'max_waiting_for_dependencies_minutes', 'max_waiting_for_retry_minutes', 'max_steps_in_process_minutes', 'staleness_action',
-  'auto_fail_on_timeout', 'auto_dlq_on_timeout',
+  'max_duration_minutes',
+  'max_waiting_for_dependencies_minutes',
+  'max_waiting_for_retry_minutes',
+  'max_steps_in_process_minutes',
+  'staleness_action',
+  'auto_fail_on_timeout',
+  'auto_dlq_on_timeout',
 ] as const;
 /** Problems spelt out in the message; all of them are in `details.problems`. */
 const MAX_SHOWN = 25;

@@ -54,7 +54,11 @@ type Opts<A, M> = StepOptions<M> & { after?: A };
 /** A template built without types, in a loop or from data: any names, checked when it is registered. */
 export interface UntypedTemplate extends Submittable<unknown, Json> {
   step(name: string, fn: (ctx: UntypedStepContext) => unknown): UntypedTemplate;
-  step(name: string, opts: Opts<readonly string[] | Readonly<Record<string, Requirement>>, boolean>, fn?: (ctx: UntypedStepContext) => unknown): UntypedTemplate;
+  step(
+    name: string,
+    opts: Opts<readonly string[] | Readonly<Record<string, Requirement>>, boolean>,
+    fn?: (ctx: UntypedStepContext) => unknown,
+  ): UntypedTemplate;
   returns(names: string | readonly string[]): UntypedTemplate;
 }
 
@@ -186,7 +190,6 @@ function deadlineOf(id: string, deadline: Duration): number {
 export function template<Schema extends StandardSchema>(
   id: string,
   options: TemplateOptions & { input: Schema },
-  // biome-ignore lint: an empty object type is what "no steps yet" is
 ): Template<InputOf<Schema>, Wire<OutputOf<Schema>>, {}>;
 /** Without a schema nothing is checked but that the input is a JSON object; its type may be claimed: `template<{ n: number }>(id)`. */
 export function template<In extends object = JsonObject>(id: string, options?: TemplateOptions & { input?: undefined }): Template<In, Wire<In>, {}>;

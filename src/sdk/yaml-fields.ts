@@ -129,10 +129,17 @@ export const describeFileProblem = (p: FileProblem): string =>
   `${p.file}${p.line === undefined ? '' : `:${p.line}`}: ${p.step === undefined ? '' : `step ${JSON.stringify(p.step)}: `}${p.field}: ${p.message}`;
 
 /** `environments.production.steps[0].retry` */
-const spell = (path: FieldPath): string => path.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : text === '' ? key : `${text}.${key}`), '');
+const spell = (path: FieldPath): string =>
+  path.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : text === '' ? key : `${text}.${key}`), '');
 
 const kindOf = (value: unknown): string =>
-  value === null || value === undefined ? 'nothing' : Array.isArray(value) ? 'a list' : typeof value === 'object' ? 'a mapping' : `the ${typeof value} ${shown(value)}`;
+  value === null || value === undefined
+    ? 'nothing'
+    : Array.isArray(value)
+      ? 'a list'
+      : typeof value === 'object'
+        ? 'a mapping'
+        : `the ${typeof value} ${shown(value)}`;
 
 const shown = (value: unknown): string => {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);

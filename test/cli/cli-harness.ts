@@ -32,9 +32,16 @@ export const cli = async (
 ): Promise<Ran> => {
   const out = sink(o.tty);
   const err = sink(undefined);
-  const code = await runCli(args, {
-    stdout: out.stream, stderr: err.stream, environment: { url: o.url, apiKey: o.apiKey, noColor: o.noColor ?? false }, cwd: o.cwd ?? process.cwd(),
-  }, o.signal);
+  const code = await runCli(
+    args,
+    {
+      stdout: out.stream,
+      stderr: err.stream,
+      environment: { url: o.url, apiKey: o.apiKey, noColor: o.noColor ?? false },
+      cwd: o.cwd ?? process.cwd(),
+    },
+    o.signal,
+  );
   await new Promise((next) => setImmediate(next));
   return { code, out: out.text(), err: err.text() };
 };
@@ -47,7 +54,11 @@ export class Spawned {
 
   constructor(args: readonly string[], o: { cwd: string; env?: Record<string, string> }) {
     const env: Record<string, string | undefined> = { PATH: process.env.PATH, HOME: process.env.HOME, ...o.env };
-    this.child = spawn(process.execPath, ['--conditions=tutti-source', '--disable-warning=ExperimentalWarning', ...args], { cwd: o.cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(process.execPath, ['--conditions=tutti-source', '--disable-warning=ExperimentalWarning', ...args], {
+      cwd: o.cwd,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.child.stdout?.on('data', (chunk: Buffer) => (this.out += chunk.toString()));
     this.child.stderr?.on('data', (chunk: Buffer) => (this.err += chunk.toString()));
     this.#ended = once(this.child, 'close').then(([code, signal]) => code ?? signal);

@@ -16,12 +16,16 @@ const gate = (name: string): PromiseWithResolvers<void> => {
 
 const flow = template<{ gate?: string; fail?: boolean }>('tests/flow@1.0.0', { description: 'two steps' })
   .step('first', async ({ input, signal }) => {
-    if (input.gate !== undefined) await Promise.race([gate(input.gate).promise, new Promise((_, no) => signal.addEventListener('abort', () => no(new Error('stopped'))))]);
+    if (input.gate !== undefined)
+      await Promise.race([gate(input.gate).promise, new Promise((_, no) => signal.addEventListener('abort', () => no(new Error('stopped'))))]);
     if (input.fail) throw new PermanentError('as asked');
     return { n: 1 };
   })
   .step('second', { after: ['first'] }, async ({ results }) => ({ n: results.first.n + 1 }));
-const strict = template('tests/strict@2.0.0', { input: (await import('zod')).z.object({ count: (await import('zod')).z.int() }) }).step('only', async ({ input }) => input.count);
+const strict = template('tests/strict@2.0.0', { input: (await import('zod')).z.object({ count: (await import('zod')).z.int() }) }).step(
+  'only',
+  async ({ input }) => input.count,
+);
 
 let served: Served;
 let url: string;
@@ -68,11 +72,18 @@ test('run --watch follows to the end: exit 0 when it completes, 1 when not, one 
 
 test('--json --watch: every line is a document, the last one the task', async () => {
   const ran = await cli(['run', 'tests/flow', '-w', '--json'], { url });
-  const lines = ran.out.trimEnd().split('\n').map((l) => JSON.parse(l) as { event?: { seq?: number; last?: boolean }; task?: { status: string } });
+  const lines = ran.out
+    .trimEnd()
+    .split('\n')
+    .map((l) => JSON.parse(l) as { event?: { seq?: number; last?: boolean }; task?: { status: string } });
   assert.equal(lines.at(-1)?.task?.status, 'complete');
   assert.equal(lines.at(-2)?.event?.last, true);
   const seqs = lines.flatMap((l) => (l.event?.seq === undefined ? [] : [l.event.seq]));
-  assert.deepEqual(seqs, seqs.map((_, i) => i + 1), 'every event of the log, once and in order');
+  assert.deepEqual(
+    seqs,
+    seqs.map((_, i) => i + 1),
+    'every event of the log, once and in order',
+  );
 });
 
 test('on a terminal the tree is drawn in place; NO_COLOR takes the colour and leaves the drawing', async () => {
@@ -104,7 +115,10 @@ test('explain says what is waited for; cancel ends the task with its reason, onc
   const why = await cli(['explain', id], { url });
   assert.match(why.out, /second {2}pending\n {2}dependency +.*first/);
   const one = JSON.parse((await cli(['explain', id, 'second', '--json'], { url })).out) as { name: string }[];
-  assert.deepEqual(one.map((e) => e.name), ['second']);
+  assert.deepEqual(
+    one.map((e) => e.name),
+    ['second'],
+  );
   const ended = await cli(['cancel', id, '--reason', 'not needed'], { url });
   assert.equal(ended.code, 0, ended.err);
   assert.match(ended.out, /^cancelled/);
@@ -117,7 +131,10 @@ test('ls filters and pages', async () => {
   for (let i = 0; i < 3; i++) assert.equal((await cli(['run', 'tests/flow', '-t', 'paged'], { url })).code, 0);
   const first = JSON.parse((await cli(['ls', '--tag', 'paged', '-l', '2', '--json'], { url })).out) as { tasks: { task_uuid: string }[]; next_cursor: string };
   assert.equal(first.tasks.length, 2);
-  const rest = JSON.parse((await cli(['ls', '--tag', 'paged', '-l', '2', '--cursor', first.next_cursor, '--json'], { url })).out) as { tasks: { task_uuid: string }[]; next_cursor: null };
+  const rest = JSON.parse((await cli(['ls', '--tag', 'paged', '-l', '2', '--cursor', first.next_cursor, '--json'], { url })).out) as {
+    tasks: { task_uuid: string }[];
+    next_cursor: null;
+  };
   assert.equal(rest.tasks.length, 1);
   assert.equal(rest.next_cursor, null);
   const text = await cli(['ls', '--tag', 'paged'], { url });
@@ -173,7 +190,22 @@ test('no server: exit 4 and what to do', async () => {
 });
 
 test('help fits 80 columns, names every command, and is no error', async () => {
-  const commands = [[], ['dev'], ['serve'], ['run'], ['ls'], ['show'], ['explain'], ['cancel'], ['template'], ['template', 'ls'], ['template', 'show'], ['template', 'validate'], ['config'], ['config', 'show']];
+  const commands = [
+    [],
+    ['dev'],
+    ['serve'],
+    ['run'],
+    ['ls'],
+    ['show'],
+    ['explain'],
+    ['cancel'],
+    ['template'],
+    ['template', 'ls'],
+    ['template', 'show'],
+    ['template', 'validate'],
+    ['config'],
+    ['config', 'show'],
+  ];
   for (const command of commands) {
     const ran = await cli([...command, '--help'], { url, tty: { columns: 200, rows: 50 } });
     assert.equal(ran.code, 0);
@@ -186,7 +218,10 @@ test('help fits 80 columns, names every command, and is no error', async () => {
 test('template validate names every mistake with its file; exit 2', async (t) => {
   const dir = scratch(t);
   writeFileSync(join(dir, 'good.yaml'), 'name: a\nnamespace_name: b\nversion: "1.0.0"\nsteps:\n  - name: s\n    handler: { callable: x }\n');
-  writeFileSync(join(dir, 'bad.yaml'), 'name: a\nnamespace_name: b\nversion: "1.0.0"\nsteps:\n  - name: s\n    handler: { callable: x }\n    depends_on: [t]\n');
+  writeFileSync(
+    join(dir, 'bad.yaml'),
+    'name: a\nnamespace_name: b\nversion: "1.0.0"\nsteps:\n  - name: s\n    handler: { callable: x }\n    depends_on: [t]\n',
+  );
   const good = await cli(['template', 'validate', 'good.yaml'], { cwd: dir });
   assert.deepEqual([good.code, good.out], [0, 'good.yaml: ok, b/a@1.0.0\n']);
   const bad = await cli(['template', 'validate', 'good.yaml', 'bad.yaml', 'none.yaml'], { cwd: dir });

@@ -6,7 +6,10 @@ import { ERRORS, type ErrorCode, TuttiError } from '../../src/core/errors.ts';
 
 test('every error has a code that docs/cli.md explains', () => {
   const documented = new Set([...readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8').matchAll(/^\| (\d+) \|/gm)].map((m) => Number(m[1])));
-  assert.deepEqual([...documented].sort((a, b) => a - b), Object.values(EXIT).sort((a, b) => a - b));
+  assert.deepEqual(
+    [...documented].sort((a, b) => a - b),
+    Object.values(EXIT).sort((a, b) => a - b),
+  );
   for (const code of Object.keys(ERRORS) as ErrorCode[]) assert.ok(documented.has(exitCodeOf(new TuttiError(code, 'x'))), code);
   assert.equal(exitCodeOf(new Error('x')), EXIT.internal);
 });

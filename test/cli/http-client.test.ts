@@ -9,14 +9,18 @@ import type { TuttiError } from '../../src/core/errors.ts';
 const serverOf = async (t: TestContext, answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<string> => {
   const server = createServer(answer).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  t.after(() => new Promise((done) => {
-    server.close(done);
-    server.closeAllConnections();
-  }));
+  t.after(
+    () =>
+      new Promise((done) => {
+        server.close(done);
+        server.closeAllConnections();
+      }),
+  );
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 };
 const clientOf = (url: string, waits: number[] = []): HttpClient => new HttpClient({ url, wait: async (ms) => void waits.push(ms) });
-const event = (seq: number, last = false): string => `id: ${seq}\nevent: step.state\ndata: ${JSON.stringify({ seq, at: '2026-01-01T00:00:00.000Z', type: 'step.state', task_uuid: 't', data: {}, ...(last ? { last } : {}) })}\n\n`;
+const event = (seq: number, last = false): string =>
+  `id: ${seq}\nevent: step.state\ndata: ${JSON.stringify({ seq, at: '2026-01-01T00:00:00.000Z', type: 'step.state', task_uuid: 't', data: {}, ...(last ? { last } : {}) })}\n\n`;
 
 test('a stream that breaks is taken up after the last event seen; nothing is lost or told twice', async (t) => {
   const asked: (string | undefined)[] = [];
@@ -49,9 +53,12 @@ test('a refusal ends the stream at once: nothing is gained by asking again', asy
     asked++;
     response.writeHead(410, { 'content-type': 'application/json' }).end('{"error":{"code":"GONE","message":"too old","request_id":"1"}}');
   });
-  await assert.rejects(async () => {
-    for await (const _ of clientOf(url).events('t')) assert.fail('no event');
-  }, (e: TuttiError) => e.code === 'GONE');
+  await assert.rejects(
+    async () => {
+      for await (const _ of clientOf(url).events('t')) assert.fail('no event');
+    },
+    (e: TuttiError) => e.code === 'GONE',
+  );
   assert.equal(asked, 1);
 });
 
@@ -84,5 +91,9 @@ test('the key goes with every request, ids are escaped', async (t) => {
   });
   await new HttpClient({ url: `${url}/`, apiKey: 'k', wait: async () => {} }).step('a/b', 'ü?');
   assert.deepEqual(seen, [['/v1/tasks/a%2Fb/workflow_steps/%C3%BC%3F', 'k']]);
-  for (const bad of ['nonsense', 'ftp://x']) assert.throws(() => clientOf(bad), (e: TuttiError) => e.code === 'INVALID_INPUT');
+  for (const bad of ['nonsense', 'ftp://x'])
+    assert.throws(
+      () => clientOf(bad),
+      (e: TuttiError) => e.code === 'INVALID_INPUT',
+    );
 });

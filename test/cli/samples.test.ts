@@ -114,7 +114,10 @@ test('orders: an empty context is the demo, and a task cannot name a file elsewh
   const task = await tutti.submit('orders/order_fulfillment@1.0.0', {});
   assert.equal((await task.done()).state, 'complete');
   const byStep = new Map((await task.steps()).map((s) => [s.name, s.result as Record<string, unknown[]>]));
-  assert.deepEqual(byStep.get('validate')?.rejected, [{ id: 'A-1005', reason: 'priya.example.org is no mail address' }, { id: 'A-1007', reason: 'the card number is mistyped' }]);
+  assert.deepEqual(byStep.get('validate')?.rejected, [
+    { id: 'A-1005', reason: 'priya.example.org is no mail address' },
+    { id: 'A-1007', reason: 'the card number is mistyped' },
+  ]);
   assert.deepEqual(byStep.get('reserve_inventory')?.backordered, [{ id: 'A-1004', sku: 'TEA-SENCHA-100', missing: 1 }]);
   const outside = await tutti.submit(orderFulfillment, { orders_file: '../../package.json', pace_ms: 0 });
   const end = await outside.done();

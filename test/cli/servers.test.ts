@@ -9,13 +9,19 @@ const READY = /serving on (http:\/\/\S+)/;
 test('serve: files of the configuration and of the command line, a key, drain on the first signal', async (t) => {
   const cwd = scratch(t);
   mkdirSync(join(cwd, 'config/tutti/base'), { recursive: true });
-  writeFileSync(join(cwd, 'config/tutti/base/orchestration.toml'), `[orchestration.web]\nport = 0\napi_keys = ["k"]\n[orchestration.grpc]\nenabled = true\n[orchestration.templates]\npaths = [${JSON.stringify(join(ROOT, 'examples/templates'))}]\n`);
+  writeFileSync(
+    join(cwd, 'config/tutti/base/orchestration.toml'),
+    `[orchestration.web]\nport = 0\napi_keys = ["k"]\n[orchestration.grpc]\nenabled = true\n[orchestration.templates]\npaths = [${JSON.stringify(join(ROOT, 'examples/templates'))}]\n`,
+  );
   const server = new Spawned([BIN, 'serve', join(ROOT, 'examples/templates/word-count-handlers.ts')], { cwd });
   const [, url] = await server.until(READY);
   assert.equal((await cli(['template', 'ls'], { url })).code, 5);
   const ran = await cli(['run', 'texts/word_count', '-i', '{"text":"a b a"}', '--watch', '--json'], { url, apiKey: 'k' });
   assert.equal(ran.code, 0, ran.err);
-  const summary = await cli(['show', JSON.parse(ran.out.trimEnd().split('\n').at(-1) as string).task.task_uuid as string, 'summary', '--json'], { url, apiKey: 'k' });
+  const summary = await cli(['show', JSON.parse(ran.out.trimEnd().split('\n').at(-1) as string).task.task_uuid as string, 'summary', '--json'], {
+    url,
+    apiKey: 'k',
+  });
   assert.deepEqual((JSON.parse(summary.out) as { results: unknown }).results, { words: 3, most: 'a', longest: ['a', 'b'] });
   assert.match(server.err, /gRPC is not there yet/);
   server.kill('SIGTERM');
@@ -60,7 +66,8 @@ test('dev reloads a changed file and what it imports, keeps going over a broken 
   mkdirSync(dir, { recursive: true });
   const { rmSync } = await import('node:fs');
   t.after(() => rmSync(dir, { recursive: true, force: true }));
-  const flow = (steps: string): string => `import { template } from 'tutti';\nimport { word } from './word.ts';\nexport const flow = template('dev/flow@1.0.0').step('say', async () => word)${steps};\n`;
+  const flow = (steps: string): string =>
+    `import { template } from 'tutti';\nimport { word } from './word.ts';\nexport const flow = template('dev/flow@1.0.0').step('say', async () => word)${steps};\n`;
   writeFileSync(join(dir, 'word.ts'), "export const word = 'one';\n");
   writeFileSync(join(dir, 'flow.ts'), flow(''));
   const server = new Spawned([BIN, 'dev', '--port', '0', join(dir, 'flow.ts')], { cwd });

@@ -5,7 +5,17 @@ import { LiveRegion } from '../../src/cli/live-region.ts';
 import { duration, fit, paintWith, printable, table, terminalOf } from '../../src/cli/terminal.ts';
 
 test('durations read as people say them', () => {
-  for (const [ms, text] of [[0, '0 ms'], [-5, '0 ms'], [999, '999 ms'], [1000, '1.0 s'], [59_949, '59.9 s'], [59_950, '1 m 00 s'], [125_000, '2 m 05 s'], [3_600_000, '1 h 00 m'], [90_000_000, '1 d 1 h']] as const) {
+  for (const [ms, text] of [
+    [0, '0 ms'],
+    [-5, '0 ms'],
+    [999, '999 ms'],
+    [1000, '1.0 s'],
+    [59_949, '59.9 s'],
+    [59_950, '1 m 00 s'],
+    [125_000, '2 m 05 s'],
+    [3_600_000, '1 h 00 m'],
+    [90_000_000, '1 d 1 h'],
+  ] as const) {
     assert.equal(duration(ms), text, String(ms));
   }
 });
@@ -29,7 +39,17 @@ test('colour only where a person looks, and not with NO_COLOR', () => {
 });
 
 test('tables align', () => {
-  assert.deepEqual(table(['A', 'LONG'], [['xyz', '1'], ['q', '22']], paintWith(false)), ['A    LONG', 'xyz  1', 'q    22']);
+  assert.deepEqual(
+    table(
+      ['A', 'LONG'],
+      [
+        ['xyz', '1'],
+        ['q', '22'],
+      ],
+      paintWith(false),
+    ),
+    ['A    LONG', 'xyz  1', 'q    22'],
+  );
 });
 
 test('a live region is drawn over itself, and only when it changed', () => {

@@ -50,7 +50,10 @@ test('without any file the defaults apply, and the record is deeply frozen', () 
   assert.deepEqual(config.web, { enabled: true, host: '127.0.0.1', port: 8080, api_keys: [] });
   assert.deepEqual(config.grpc, { enabled: false, port: 9190 });
   assert.deepEqual(config.actors, {
-    task_request_channel_size: 1000, result_processor_channel_size: 2000, step_enqueuer_channel_size: 1000, task_finalizer_channel_size: 500,
+    task_request_channel_size: 1000,
+    result_processor_channel_size: 2000,
+    step_enqueuer_channel_size: 1000,
+    task_finalizer_channel_size: 500,
   });
   assert.equal(config.worker.slots, 50);
   assert.equal(config.shutdown.drain_seconds, 30);
@@ -70,11 +73,18 @@ test('the block of the seed loads whole; only starting on its host without a key
 });
 
 test('later layers win key by key: defaults, base, environment, --config, variables, flags', () => {
-  write('config/tutti/base/orchestration.toml', '[orchestration.web]\nport = 1\nhost = "10.0.0.1"\n[orchestration.worker]\nslots = 11\n[orchestration.turn]\nmax_ms = 5\n[orchestration.log]\nlevel = "warn"');
-  write('config/tutti/environments/prod/orchestration.toml', '[orchestration.web]\nport = 2\n[orchestration.worker]\nslots = 12\n[orchestration.turn]\nmax_ms = 6\n');
+  write(
+    'config/tutti/base/orchestration.toml',
+    '[orchestration.web]\nport = 1\nhost = "10.0.0.1"\n[orchestration.worker]\nslots = 11\n[orchestration.turn]\nmax_ms = 5\n[orchestration.log]\nlevel = "warn"',
+  );
+  write(
+    'config/tutti/environments/prod/orchestration.toml',
+    '[orchestration.web]\nport = 2\n[orchestration.worker]\nslots = 12\n[orchestration.turn]\nmax_ms = 6\n',
+  );
   write('mine.toml', '[orchestration.web]\nport = 3\n[orchestration.worker]\nslots = 13\n');
   const { config, sources, files } = load({
-    file: 'mine.toml', env: { TUTTI_ENV: 'prod', TUTTI_WEB_PORT: '4', TUTTI_WORKER_SLOTS: '14' },
+    file: 'mine.toml',
+    env: { TUTTI_ENV: 'prod', TUTTI_WEB_PORT: '4', TUTTI_WORKER_SLOTS: '14' },
     flags: [{ path: 'orchestration.web.port', flag: '--port', text: '5' }],
   });
   assert.deepEqual(
@@ -143,7 +153,10 @@ test('wrong types and ranges are refused, in files and in variables', () => {
 
 test('a message never shows a secret', () => {
   write('c.toml', '[orchestration.web]\napi_keys = "hunter2"');
-  assert.throws(() => load({ file: 'c.toml' }), (e: Error) => !e.message.includes('hunter2') && /list of strings/.test(e.message));
+  assert.throws(
+    () => load({ file: 'c.toml' }),
+    (e: Error) => !e.message.includes('hunter2') && /list of strings/.test(e.message),
+  );
 });
 
 test('every key has a variable, and setting it reaches the record', () => {
@@ -153,11 +166,15 @@ test('every key has a variable, and setting it reaches the record', () => {
     names.add(key.variable);
     const f = key.field;
     const [text, value] =
-      f.type === 'boolean' ? [String(!f.default), !f.default]
-      : f.type === 'integer' ? [String(f.max), f.max]
-      : f.type === 'choice' ? [f.values[0], f.values[0]]
-      : f.type === 'list' ? ['a, b', ['a', 'b']]
-      : ['other', 'other'];
+      f.type === 'boolean'
+        ? [String(!f.default), !f.default]
+        : f.type === 'integer'
+          ? [String(f.max), f.max]
+          : f.type === 'choice'
+            ? [f.values[0], f.values[0]]
+            : f.type === 'list'
+              ? ['a, b', ['a', 'b']]
+              : ['other', 'other'];
     const { config, sources } = load({ env: { [key.variable]: text as string } });
     assert.deepEqual((config as unknown as Record<string, Record<string, unknown>>)[key.section][key.name], value, key.path);
     assert.deepEqual(sources.get(key.path), { kind: 'variable', name: key.variable });

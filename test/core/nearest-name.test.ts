@@ -4,19 +4,30 @@ import fc from 'fast-check';
 import { editDistance, nearestName } from '../../src/core/nearest-name.ts';
 
 test('counts inserts, deletions, replacements and swaps of neighbours', () => {
-  for (const [a, b, n] of [['', '', 0], ['port', 'port', 0], ['prot', 'port', 1], ['por', 'port', 1], ['ports', 'port', 1], ['pert', 'port', 1], ['', 'abc', 3], ['host', 'port', 2]] as const) {
+  for (const [a, b, n] of [
+    ['', '', 0],
+    ['port', 'port', 0],
+    ['prot', 'port', 1],
+    ['por', 'port', 1],
+    ['ports', 'port', 1],
+    ['pert', 'port', 1],
+    ['', 'abc', 3],
+    ['host', 'port', 2],
+  ] as const) {
     assert.equal(editDistance(a, b), n, `${a} ${b}`);
   }
 });
 
 test('the distance is symmetric, zero only for equal words, and at most the longer length', () => {
   const word = fc.string({ maxLength: 12 });
-  fc.assert(fc.property(word, word, (a, b) => {
-    const d = editDistance(a, b);
-    assert.equal(d, editDistance(b, a));
-    assert.equal(d === 0, a === b);
-    assert.ok(d <= Math.max(a.length, b.length) && d >= Math.abs(a.length - b.length));
-  }));
+  fc.assert(
+    fc.property(word, word, (a, b) => {
+      const d = editDistance(a, b);
+      assert.equal(d, editDistance(b, a));
+      assert.equal(d === 0, a === b);
+      assert.ok(d <= Math.max(a.length, b.length) && d >= Math.abs(a.length - b.length));
+    }),
+  );
 });
 
 test('suggests what is near and nothing that is far', () => {

@@ -5,9 +5,21 @@ import { DEFAULT_RETRY, type StepDefinition, type TemplateDefinition } from '../
 import { checkTemplate, describeProblem } from '../../src/core/template-rules.ts';
 
 const step = (name: string, deps: string[] = [], more: object = {}): StepDefinition => ({
-  name, type: 'standard', handler: 'h', dependencies: deps.map((d) => ({ name: d, required: true })), retry: DEFAULT_RETRY, ...more,
-}); // biome-ignore format: short
-const template = (steps: StepDefinition[], more: object = {}): TemplateDefinition => ({ namespace: 'n', name: 't', version: '1.0.0', policy: 'fail', steps, ...more });
+  name,
+  type: 'standard',
+  handler: 'h',
+  dependencies: deps.map((d) => ({ name: d, required: true })),
+  retry: DEFAULT_RETRY,
+  ...more,
+});
+const template = (steps: StepDefinition[], more: object = {}): TemplateDefinition => ({
+  namespace: 'n',
+  name: 't',
+  version: '1.0.0',
+  policy: 'fail',
+  steps,
+  ...more,
+});
 const found = (def: TemplateDefinition): string[] => checkTemplate(def).map((p) => `${p.path} ${p.step ?? '-'} ${p.field}`);
 
 test('a template that keeps the rules has no problems', () => {
@@ -59,14 +71,23 @@ test('several problems are all told, at most about a hundred', () => {
 });
 
 test('a graph is refused exactly when it has a cycle', () => {
-  const graphs = fc.integer({ min: 2, max: 12 }).chain((n) => fc.tuple(fc.constant(n), fc.uniqueArray(fc.tuple(fc.nat(n - 1), fc.nat(n - 1)), { selector: String, maxLength: 20 })));
+  const graphs = fc
+    .integer({ min: 2, max: 12 })
+    .chain((n) => fc.tuple(fc.constant(n), fc.uniqueArray(fc.tuple(fc.nat(n - 1), fc.nat(n - 1)), { selector: String, maxLength: 20 })));
   fc.assert(
     fc.property(graphs, ([n, pairs]) => {
       const edges = pairs.filter(([a, b]) => a !== b);
       const reach = Array.from({ length: n }, (_, i) => new Set(edges.filter(([a]) => a === i).map(([, b]) => b)));
       for (let round = 0; round < n; round++) for (const r of reach) for (const mid of [...r]) for (const end of reach[mid]) r.add(end);
       const cyclic = reach.some((r, i) => r.has(i));
-      const def = template(Array.from({ length: n }, (_, i) => step(`s${i}`, edges.filter(([a]) => a === i).map(([, b]) => `s${b}`))));
+      const def = template(
+        Array.from({ length: n }, (_, i) =>
+          step(
+            `s${i}`,
+            edges.filter(([a]) => a === i).map(([, b]) => `s${b}`),
+          ),
+        ),
+      );
       const problems = checkTemplate(def);
       assert.equal(problems.length, cyclic ? 1 : 0);
       if (!cyclic) return;
@@ -87,6 +108,12 @@ test('100,000 steps, in a chain or around one, take linear time', () => {
   time(chain(10_000));
   const small = time(chain(10_000));
   assert.ok(time(chain(100_000)) < Math.max(60 * small, 1500));
-  const join = template([...Array.from({ length: 99_999 }, (_, i) => step(`s${i}`)), step('join', Array.from({ length: 99_999 }, (_, i) => `s${i}`))]);
+  const join = template([
+    ...Array.from({ length: 99_999 }, (_, i) => step(`s${i}`)),
+    step(
+      'join',
+      Array.from({ length: 99_999 }, (_, i) => `s${i}`),
+    ),
+  ]);
   assert.ok(time(join) < Math.max(60 * small, 1500));
 });

@@ -54,10 +54,29 @@ export class FakeWorkerPort implements WorkerPort {
 }
 
 export const assignment = (more: Partial<Assignment> = {}): Assignment => ({
-  task: 1, no: 0, token: 1, phase: 'run', taskId: 'task-1', stepId: 'step-1', stepName: 'work', template: { namespace: 'n', name: 't', version: '1.0.0' },
-  correlationId: 'corr', handler: 'h', method: undefined, config: undefined, attempt: 1, maxAttempts: 3, createdAt: 0, deadlineAt: null, input: '{"n":1}',
-  results: [], dependencies: [], mergedInputs: false, checkpoint: null, ...more,
-}); // biome-ignore format: short
+  task: 1,
+  no: 0,
+  token: 1,
+  phase: 'run',
+  taskId: 'task-1',
+  stepId: 'step-1',
+  stepName: 'work',
+  template: { namespace: 'n', name: 't', version: '1.0.0' },
+  correlationId: 'corr',
+  handler: 'h',
+  method: undefined,
+  config: undefined,
+  attempt: 1,
+  maxAttempts: 3,
+  createdAt: 0,
+  deadlineAt: null,
+  input: '{"n":1}',
+  results: [],
+  dependencies: [],
+  mergedInputs: false,
+  checkpoint: null,
+  ...more,
+});
 
 /** An assignment whose dependencies gave these results. */
 export const withResults = (given: [name: string, required: boolean, result: DependencyResult][], more: Partial<Assignment> = {}): Assignment =>
@@ -80,12 +99,15 @@ export function rig(code: HandlerCode, now = 0): Rig {
   const faults: unknown[] = [];
   const worker = new LocalWorker({ port, registry, now: () => now, onFault: (e) => void faults.push(e) });
   return {
-    port, worker, registry, faults,
+    port,
+    worker,
+    registry,
+    faults,
     run: async (a) => {
       const count = port.results.length + 1;
       port.sink.assign([a]);
       await port.answers(count);
       return port.results[count - 1].outcome;
     },
-  }; // biome-ignore format: short
+  };
 }

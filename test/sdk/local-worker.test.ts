@@ -45,8 +45,26 @@ describe('what a handler returns', () => {
   });
 
   test('a then that throws, or cannot be read, fails the attempt', async () => {
-    assert.equal((await errorOf(() => ({ then: () => { throw new Error('in then'); } }))).message, 'in then'); // biome-ignore format: short
-    assert.equal((await errorOf(() => ({ get then() { throw new Error('in getter'); } }))).message, 'in getter'); // biome-ignore format: short
+    assert.equal(
+      (
+        await errorOf(() => ({
+          then: () => {
+            throw new Error('in then');
+          },
+        }))
+      ).message,
+      'in then',
+    );
+    assert.equal(
+      (
+        await errorOf(() => ({
+          get then() {
+            throw new Error('in getter');
+          },
+        }))
+      ).message,
+      'in getter',
+    );
   });
 
   test('what cannot be stored fails for good and says where', async () => {
@@ -80,7 +98,10 @@ describe('what a handler throws', () => {
   });
 
   test('PermanentError is final, with its own code', async () => {
-    assert.deepEqual({ ...(await failWith(new PermanentError('no such order'))), stack: '' }, { code: 'permanent_error', message: 'no such order', retryable: false, stack: '' });
+    assert.deepEqual(
+      { ...(await failWith(new PermanentError('no such order'))), stack: '' },
+      { code: 'permanent_error', message: 'no such order', retryable: false, stack: '' },
+    );
     assert.equal((await failWith(new PermanentError('x', { code: 'order_unknown' }))).code, 'order_unknown');
   });
 
@@ -122,8 +143,25 @@ describe('what a handler throws', () => {
     assert.equal((await failWith({ message: 'like an error' })).message, 'like an error');
     assert.equal((await failWith({})).message, 'the handler threw an object without a message');
     assert.equal((await failWith(Object.create(null))).retryable, true);
-    const hostile = new Proxy({}, { get: () => { throw new Error('trap'); }, has: () => { throw new Error('trap'); } }); // biome-ignore format: short
-    assert.equal((await errorOf(() => { throw hostile; })).code, 'handler_error'); // biome-ignore format: short
+    const hostile = new Proxy(
+      {},
+      {
+        get: () => {
+          throw new Error('trap');
+        },
+        has: () => {
+          throw new Error('trap');
+        },
+      },
+    );
+    assert.equal(
+      (
+        await errorOf(() => {
+          throw hostile;
+        })
+      ).code,
+      'handler_error',
+    );
     const long = await failWith(new Error('x'.repeat(100_000)));
     assert.equal(long.message.length, 4000);
     assert.equal((await failWith(new Error('a\u0000b\ud800'))).message, 'a\ufffdb\ufffd');
@@ -163,7 +201,10 @@ describe('which handler runs', () => {
     assert.equal(r.port.hello.hasHandler('h'), true);
     assert.equal(r.port.hello.hasHandler('later'), false);
     r.registry.register('h', () => 'new');
-    r.registry.registerAll([{ name: 'later', code: () => 1, meta: {} }, { name: 'other', code: () => 1, meta: {} }]);
+    r.registry.registerAll([
+      { name: 'later', code: () => 1, meta: {} },
+      { name: 'other', code: () => 1, meta: {} },
+    ]);
     assert.equal(r.port.changes, 2);
     assert.equal(r.port.hello.hasHandler('later'), true);
     assert.deepEqual(await r.run(assignment()), { ok: true, body: '"new"' });
@@ -189,7 +230,14 @@ describe('running', () => {
     });
     r.port.sink.assign([1, 2, 3].map((n) => assignment({ no: n, attempt: n })));
     await r.port.answers(3);
-    assert.deepEqual(r.port.results.map((x) => [x.no, x.outcome.ok]), [[1, true], [2, false], [3, true]]); // biome-ignore format: short
+    assert.deepEqual(
+      r.port.results.map((x) => [x.no, x.outcome.ok]),
+      [
+        [1, true],
+        [2, false],
+        [3, true],
+      ],
+    );
   });
 
   test('stop aborts the signal of that attempt only, with the reason', async () => {

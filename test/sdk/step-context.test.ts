@@ -26,12 +26,31 @@ describe('facts', () => {
   test('what the assignment says', async () => {
     const given = assignment({ attempt: 3, deadlineAt: 99, config: { a: { b: 1 } } });
     const seen = await see(given, ({ input, attempt, maxAttempts, isRetry, isLastRetry, taskId, stepId, stepName, correlationId, deadline, config }) => ({
-      input, attempt, maxAttempts, isRetry, isLastRetry, taskId, stepId, stepName, correlationId, deadline, config,
-    })); // biome-ignore format: short
+      input,
+      attempt,
+      maxAttempts,
+      isRetry,
+      isLastRetry,
+      taskId,
+      stepId,
+      stepName,
+      correlationId,
+      deadline,
+      config,
+    }));
     assert.deepEqual(seen, {
-      input: { n: 1 }, attempt: 3, maxAttempts: 3, isRetry: true, isLastRetry: true, taskId: 'task-1', stepId: 'step-1', stepName: 'work', correlationId: 'corr',
-      deadline: 99, config: { a: { b: 1 } },
-    }); // biome-ignore format: short
+      input: { n: 1 },
+      attempt: 3,
+      maxAttempts: 3,
+      isRetry: true,
+      isLastRetry: true,
+      taskId: 'task-1',
+      stepId: 'step-1',
+      stepName: 'work',
+      correlationId: 'corr',
+      deadline: 99,
+      config: { a: { b: 1 } },
+    });
   });
 
   test('rows 61 and 62: max_attempts 0 acts as 1', async () => {
@@ -61,9 +80,16 @@ describe('results', () => {
       ['e', false, { state: 'resolved_manually' }],
     ]);
     await see(given, ({ results }) => {
-      assert.deepEqual({ ...results }, {
-        a: { x: [1] }, b: { state: 'complete', value: 'sent' }, c: { state: 'error', error }, d: { state: 'cancelled', reason: 'by_request' }, e: { state: 'resolved_manually' },
-      }); // biome-ignore format: short
+      assert.deepEqual(
+        { ...results },
+        {
+          a: { x: [1] },
+          b: { state: 'complete', value: 'sent' },
+          c: { state: 'error', error },
+          d: { state: 'cancelled', reason: 'by_request' },
+          e: { state: 'resolved_manually' },
+        },
+      );
       assert.deepEqual(Object.keys(results), ['a', 'b', 'c', 'd', 'e']);
       assert.equal(results.a, results.a);
       assert.equal(results.stranger, undefined);
@@ -75,11 +101,17 @@ describe('results', () => {
 
   for (const size of [10, 20_000]) {
     test(`are iterated in declared order, each of ${size} characters`, async () => {
-      const given = withResults([['b', true, complete('x'.repeat(size))], ['a', false, complete(2)]]); // biome-ignore format: short
+      const given = withResults([
+        ['b', true, complete('x'.repeat(size))],
+        ['a', false, complete(2)],
+      ]);
       await see(given, async ({ results }) => {
         const seen: [string, unknown][] = [];
         for await (const [name, value] of results) seen.push([name, value]);
-        assert.deepEqual(seen, [['b', 'x'.repeat(size)], ['a', { state: 'complete', value: 2 }]]); // biome-ignore format: short
+        assert.deepEqual(seen, [
+          ['b', 'x'.repeat(size)],
+          ['a', { state: 'complete', value: 2 }],
+        ]);
         assert.equal(results.a, results.a);
         assert.deepEqual(Object.keys(results), ['b', 'a']);
       });
@@ -87,7 +119,10 @@ describe('results', () => {
   }
 
   test('one that was resolved by hand throws when it is read, and only then', async () => {
-    const given = withResults([['a', true, { state: 'resolved_manually' }], ['b', true, complete(1)]]); // biome-ignore format: short
+    const given = withResults([
+      ['a', true, { state: 'resolved_manually' }],
+      ['b', true, complete(1)],
+    ]);
     assert.equal(await see(given, ({ results }) => results.b), 1);
     const r = rig(({ results }) => results.a);
     const outcome = await r.run(given);
@@ -101,7 +136,10 @@ describe('results', () => {
     const r: Rig = rig(async (ctx) => {
       const seen: unknown[] = [];
       for await (const pair of ctx.results) seen.push(pair);
-      assert.deepEqual(seen.slice(0, 2), [['s0', 0], ['s1', { state: 'complete', value: 1 }]]); // biome-ignore format: short
+      assert.deepEqual(seen.slice(0, 2), [
+        ['s0', 0],
+        ['s1', { state: 'complete', value: 1 }],
+      ]);
       assert.equal(seen.length, 250);
       assert.deepEqual(Object.keys(ctx.results).length, 250);
       assert.throws(() => ctx.inputs, /iterate/);
@@ -117,12 +155,23 @@ describe('results', () => {
 });
 
 test('inputs: the merged view, where it was asked for', async () => {
-  const given = withResults([['a', true, complete({ x: 2, y: 3 })], ['b', false, complete([1])], ['c', false, { state: 'cancelled', reason: 'x' }]], { // biome-ignore format: short
-    mergedInputs: true, input: '{"x":1,"own":true}',
-  });
+  const given = withResults(
+    [
+      ['a', true, complete({ x: 2, y: 3 })],
+      ['b', false, complete([1])],
+      ['c', false, { state: 'cancelled', reason: 'x' }],
+    ],
+    {
+      mergedInputs: true,
+      input: '{"x":1,"own":true}',
+    },
+  );
   assert.deepEqual(await see(given, ({ inputs }) => inputs), { x: 2, own: true, y: 3, b: [1] });
   assert.deepEqual(await see(given, ({ inputs, input }) => [inputs.x, input]), [2, { x: 1, own: true }]);
-  await assert.rejects(see(assignment(), ({ inputs }) => inputs), { code: 'inputs_not_merged' });
+  await assert.rejects(
+    see(assignment(), ({ inputs }) => inputs),
+    { code: 'inputs_not_merged' },
+  );
 });
 
 describe('checkpoint', () => {
@@ -159,7 +208,11 @@ test('progress and heartbeat work when taken out of the context, and progress st
     progress(7);
     progress(Number.NaN);
     heartbeat();
-    assert.deepEqual(r.port.progress, [{ fraction: 0.5, message: 'half' }, { fraction: 1, message: undefined }, { fraction: 0, message: undefined }]); // biome-ignore format: short
+    assert.deepEqual(r.port.progress, [
+      { fraction: 0.5, message: 'half' },
+      { fraction: 1, message: undefined },
+      { fraction: 0, message: undefined },
+    ]);
     assert.equal(r.port.heartbeats, 1);
   });
 });
@@ -171,7 +224,10 @@ describe('log', () => {
       log.warn(new Error('x') as never);
       log.debug({ n: 1n } as never, { n: 1n });
       log.error('a\u0000\ud800');
-      assert.deepEqual(r.port.lines.map((l) => l.level), ['info', 'warn', 'debug', 'error']);
+      assert.deepEqual(
+        r.port.lines.map((l) => l.level),
+        ['info', 'warn', 'debug', 'error'],
+      );
       assert.deepEqual([r.port.lines[0].message, r.port.lines[3].message], ['hello {"a":1}', 'a\ufffd\ufffd']);
     });
   });

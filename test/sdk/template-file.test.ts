@@ -86,24 +86,52 @@ test('every field of a full file arrives', () => {
   const { inputSchema, ...rest } = definition;
   assert.equal(inputSchema?.type, 'object');
   assert.deepEqual(rest, {
-    namespace: 'orders', name: 'order_fulfillment', version: '1.0.0', description: 'From cart to door', metadata: { author: 'shop', tags: ['a', 'b'] },
-    policy: 'block', priority: 1, returns: ['ship'], deadlineMs: 1_800_000,
+    namespace: 'orders',
+    name: 'order_fulfillment',
+    version: '1.0.0',
+    description: 'From cart to door',
+    metadata: { author: 'shop', tags: ['a', 'b'] },
+    policy: 'block',
+    priority: 1,
+    returns: ['ship'],
+    deadlineMs: 1_800_000,
     lifecycle: { maxDurationMinutes: 30, stalenessAction: 'dlq', autoFailOnTimeout: true },
     steps: [
       {
-        name: 'validate', type: 'standard', description: 'first', handler: 'orders.validate', initialization: { strict: true, region: 'eu' }, timeoutMs: 1500,
-        dependencies: [], retry: DEFAULT_RETRY,
+        name: 'validate',
+        type: 'standard',
+        description: 'first',
+        handler: 'orders.validate',
+        initialization: { strict: true, region: 'eu' },
+        timeoutMs: 1500,
+        dependencies: [],
+        retry: DEFAULT_RETRY,
       },
       {
-        name: 'notify', type: 'standard', handler: 'mail.send', method: 'order', dependencies: [{ name: 'validate', required: true }], allowFailure: true,
-        heartbeatMs: 10_000, cancelable: false, retry: { retryable: false, maxAttempts: 0, backoff: 'linear', baseMs: 100, maxMs: 1000, jitter: 0 },
+        name: 'notify',
+        type: 'standard',
+        handler: 'mail.send',
+        method: 'order',
+        dependencies: [{ name: 'validate', required: true }],
+        allowFailure: true,
+        heartbeatMs: 10_000,
+        cancelable: false,
+        retry: { retryable: false, maxAttempts: 0, backoff: 'linear', baseMs: 100, maxMs: 1000, jitter: 0 },
       },
       {
-        name: 'ship', type: 'standard', handler: 'orders.ship', priority: 0, mergedInputs: true, retry: DEFAULT_RETRY,
-        dependencies: [{ name: 'validate', required: true }, { name: 'notify', required: false }],
+        name: 'ship',
+        type: 'standard',
+        handler: 'orders.ship',
+        priority: 0,
+        mergedInputs: true,
+        retry: DEFAULT_RETRY,
+        dependencies: [
+          { name: 'validate', required: true },
+          { name: 'notify', required: false },
+        ],
       },
     ],
-  }); // biome-ignore format: a table
+  });
 });
 
 test('JSON is a template file as well, and gives the same', () => {
@@ -112,7 +140,10 @@ test('JSON is a template file as well, and gives the same', () => {
 
 test('an environment lays its overrides over the steps; an unknown one changes nothing', () => {
   const { steps } = loadTemplateFile(FULL, 'orders.yaml', 'production').definition;
-  assert.deepEqual(steps.map((s) => s.timeoutMs), [undefined, 60_000, 60_000]); // biome-ignore format: short
+  assert.deepEqual(
+    steps.map((s) => s.timeoutMs),
+    [undefined, 60_000, 60_000],
+  );
   assert.deepEqual(steps[0].initialization, { strict: true, region: 'us', extra: 1 });
   assert.deepEqual(steps[2].retry, { ...DEFAULT_RETRY, maxAttempts: 9 });
   assert.deepEqual(steps[1].retry.maxAttempts, 0);
@@ -126,7 +157,7 @@ test('the input schema is enforced, with paths, and fills in defaults', () => {
   assert.deepEqual(validate?.(input), { ok: true, value: { orderId: 'A1', amount: 5 } });
   assert.deepEqual(input, { orderId: 'A1' });
   const bad = validate?.({ amount: 'x', email: 'nobody' }) as { ok: false; issues: { path: string }[] };
-  assert.deepEqual([bad.ok, bad.issues.map((i) => i.path).toSorted()], [false, ['amount', 'email', 'orderId']]); // biome-ignore format: short
+  assert.deepEqual([bad.ok, bad.issues.map((i) => i.path).toSorted()], [false, ['amount', 'email', 'orderId']]);
   assert.equal(loadTemplateFile('name: a\nversion: "1.0.0"\nsteps: [{ name: s, handler: { callable: c } }]', 'f').validate, undefined);
 });
 
@@ -154,10 +185,25 @@ environments:
   prod: { steps: [{ name: zz, timeout_second: 3 }] }
 `;
   assert.deepEqual(problemsOf(bad).map(brief), [
-    '1 - name', '2 - namespace_name', '3 - version', '4 - handlr', '7 a handler.initialisation', '8 a depends_on[1]', '8 a depends_on[2]', '9 a priority',
-    '11 a retry.max_atempts', '12 a retry.backoff', '13 b handler', '14 b handlr', '15 b timeout_seconds', '16 b name', '17 b type', '19 #4 step',
-    '21 - environments.prod.steps[0].timeout_second', '21 - environments.prod.steps[0].name',
-  ]); // biome-ignore format: a table
+    '1 - name',
+    '2 - namespace_name',
+    '3 - version',
+    '4 - handlr',
+    '7 a handler.initialisation',
+    '8 a depends_on[1]',
+    '8 a depends_on[2]',
+    '9 a priority',
+    '11 a retry.max_atempts',
+    '12 a retry.backoff',
+    '13 b handler',
+    '14 b handlr',
+    '15 b timeout_seconds',
+    '16 b name',
+    '17 b type',
+    '19 #4 step',
+    '21 - environments.prod.steps[0].timeout_second',
+    '21 - environments.prod.steps[0].name',
+  ]);
   const messages = problemsOf(bad).map((p) => p.message);
   assert.match(messages[4], /did you mean initialization\?/);
   assert.match(messages[8], /did you mean max_attempts\?/);
@@ -196,11 +242,11 @@ describe('one mistake, one problem', () => {
     ['returns of a stranger', top('returns: zz'), '4 - returns', /"zz"/, true],
     ['a list', '- a\n', '1 - file', /mapping/],
     ['nothing', '', '- - file', /mapping/],
-  ]; // biome-ignore format: a table
+  ];
   for (const [what, text, expected, says, hidden] of cases) {
     test(what, () => {
       const problems = problemsOf(text);
-      assert.deepEqual(problems.map(brief), [expected]); // biome-ignore format: short
+      assert.deepEqual(problems.map(brief), [expected]);
       assert.match(problems[0].message, says);
       // The published schema refuses it too, where a schema can.
       assert.equal(published(parse(text)), hidden === true);
@@ -209,7 +255,11 @@ describe('one mistake, one problem', () => {
 });
 
 test('a cycle is shown as a path, with the line of its first step', () => {
-  const steps = [['a', 'c'], ['b', 'a'], ['c', 'b']].map(([n, d]) => `  - { name: ${n}, handler: { callable: h }, depends_on: [${d}] }`); // biome-ignore format: short
+  const steps = [
+    ['a', 'c'],
+    ['b', 'a'],
+    ['c', 'b'],
+  ].map(([n, d]) => `  - { name: ${n}, handler: { callable: h }, depends_on: [${d}] }`);
   const [p, ...more] = problemsOf(`name: t\nversion: "1.0.0"\nsteps:\n${steps.join('\n')}\n`);
   assert.deepEqual([brief(p), more.length], ['4 a depends_on', 0]);
   assert.match(p.message, /a -> c -> b -> a/);
@@ -223,7 +273,13 @@ test('what is no YAML names the line', () => {
 
 test('aliases and merges are read; aliases that explode are refused', () => {
   const shared = 'name: t\nversion: "1.0.0"\nsteps:\n  - &s { name: a, handler: { callable: c }, priority: 1 }\n  - { <<: *s, name: b }\n';
-  assert.deepEqual(loadTemplateFile(shared, 'f').definition.steps.map((s) => [s.name, s.priority]), [['a', 1], ['b', 1]]); // biome-ignore format: short
+  assert.deepEqual(
+    loadTemplateFile(shared, 'f').definition.steps.map((s) => [s.name, s.priority]),
+    [
+      ['a', 1],
+      ['b', 1],
+    ],
+  );
   const bomb = Array.from({ length: 9 }, (_, i) => `x${i}: &x${i} [${i === 0 ? '1,1,1,1,1,1,1,1,1' : `*x${i - 1},`.repeat(9)}]`).join('\n');
   assert.match(problemsOf(bomb)[0].message, /cannot be read/);
 });

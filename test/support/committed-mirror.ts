@@ -204,7 +204,7 @@ export class CommittedMirror {
     }
     assert.ok(error !== null, `${at}: ${STEP[w.state]} without an error`);
     if (error.code === 'attempt_lost') {
-      assert.ok(record === undefined || record.boot !== this.life, `${at}: attempt ${old.token} is called lost while its process lives`);
+      assert.notEqual(old.owner, this.#owner, `${at}: attempt ${old.token} is called lost while its process lives`);
       return { what: 'retryable', failure: true };
     }
     if (error.code === 'step_timeout') {

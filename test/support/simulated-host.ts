@@ -11,6 +11,9 @@ interface SimTimer {
   life: Life;
 }
 
+/** More rounds without time passing than any real work takes. */
+const RESTLESS = 20_000;
+
 /** What dies together: an engine and its worker. */
 export interface Life {
   alive: boolean;
@@ -50,7 +53,9 @@ export class SimulatedMachine {
 
   /** Runs everything that is due at this instant, promises included, until nothing is left. */
   async settle(): Promise<void> {
+    let rounds = 0;
     for (let idle = 0; idle < 3; ) {
+      if (++rounds > RESTLESS) throw new Error(`after ${RESTLESS} rounds at one instant there is still something to do: a loop that never rests`);
       await new Promise<void>((resolve) => setImmediate(resolve));
       const batch = this.#soon;
       if (batch.length === 0) idle++;

@@ -107,13 +107,13 @@ base.step('four', { after: ['two'] }, async ({ results, ancestor }) => {
 const plain = template('a/c@1.0.0');
 // @ts-expect-error a function
 plain.step('f', () => ({ f: () => 1 }));
-// @ts-expect-error a BigInt
+// @ts-expect-error a BigInt is no JSON
 plain.step('f', () => 10n);
 // @ts-expect-error a Map, deep inside
 plain.step('f', async () => ({ a: [{ m: new Map<string, number>() }] }));
-// @ts-expect-error a Set
+// @ts-expect-error a Set would become {}
 plain.step('f', {}, () => new Set([1]));
-// @ts-expect-error a symbol
+// @ts-expect-error a symbol is no JSON
 plain.step('f', {}, async () => ({ s: Symbol('s') }));
 // @ts-expect-error a promise that was not awaited
 plain.step('f', () => ({ later: Promise.resolve(1) }));

@@ -2,7 +2,8 @@ import type { Command } from 'commander';
 import type { ClientOptions, CommandContext } from '../context.ts';
 
 export const addCancel = (program: Command, ctx: CommandContext): void => {
-  program.command('cancel')
+  program
+    .command('cancel')
     .description('cancel a task: it ends at once, running handlers are told to stop')
     .argument('<task>', 'id of the task')
     .option('-r, --reason <text>', 'kept as the error of what is cancelled', 'Cancelled by user')

@@ -11,9 +11,12 @@ import { flagsOf, type ServeOptions, untilInterrupted, withServerOptions } from 
 const SETTLE_MS = 80;
 
 export const addDev = (program: Command, ctx: CommandContext): void => {
-  withServerOptions(program.command('dev')
-    .description('run the server for development: load files, reload them when they change')
-    .argument('[file...]', 'template files (YAML, JSON, TypeScript) or folders of YAML'))
+  withServerOptions(
+    program
+      .command('dev')
+      .description('run the server for development: load files, reload them when they change')
+      .argument('[file...]', 'template files (YAML, JSON, TypeScript) or folders of YAML'),
+  )
     .addHelpText('after', '\nA changed graph under the same version becomes a new revision of it.\nThe store is .tutti/dev.db unless configured.')
     .action(async (given: string[], _: unknown, command: Command) => {
       const o = command.optsWithGlobals<ServeOptions & { json?: boolean }>();
@@ -60,13 +63,16 @@ export const addDev = (program: Command, ctx: CommandContext): void => {
           wanted.add(file);
           const folder = dirname(file);
           if (watchers.has(folder)) continue;
-          watchers.set(folder, watch(folder, (_type, name) => {
-            if (name !== null && ![...wanted].some((f) => relative(folder, f) === name)) return;
-            clearTimeout(timer);
-            timer = setTimeout(() => {
-              running = running.then(reload);
-            }, SETTLE_MS);
-          }));
+          watchers.set(
+            folder,
+            watch(folder, (_type, name) => {
+              if (name !== null && ![...wanted].some((f) => relative(folder, f) === name)) return;
+              clearTimeout(timer);
+              timer = setTimeout(() => {
+                running = running.then(reload);
+              }, SETTLE_MS);
+            }),
+          );
         }
       };
       follow(loaded.files);

@@ -3,7 +3,8 @@ import type { ClientOptions, CommandContext } from '../context.ts';
 import { printable } from '../terminal.ts';
 
 export const addExplain = (program: Command, ctx: CommandContext): void => {
-  program.command('explain')
+  program
+    .command('explain')
     .description('say why steps are not running, or what they are doing')
     .argument('<task>', 'id of the task')
     .argument('[step]', 'name or id of one step; default: all that have not ended')

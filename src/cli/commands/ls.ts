@@ -16,7 +16,8 @@ interface LsOptions extends ClientOptions {
 }
 
 export const addLs = (program: Command, ctx: CommandContext): void => {
-  program.command('ls')
+  program
+    .command('ls')
     .description('list tasks, newest first')
     .option('-s, --status <state,…>', 'in any of these states')
     .option('-n, --namespace <name>', 'of templates in this namespace')
@@ -30,15 +31,32 @@ export const addLs = (program: Command, ctx: CommandContext): void => {
     .action(async (_: unknown, command: Command) => {
       const o = command.optsWithGlobals<LsOptions>();
       const list = await ctx.client(o).list({
-        status: o.status, namespace: o.namespace, name: o.name, version: o.tplVersion, initiator: o.initiator, source_system: o.sourceSystem, tag: o.tag,
-        limit: o.limit, cursor: o.cursor,
+        status: o.status,
+        namespace: o.namespace,
+        name: o.name,
+        version: o.tplVersion,
+        initiator: o.initiator,
+        source_system: o.sourceSystem,
+        tag: o.tag,
+        limit: o.limit,
+        cursor: o.cursor,
       });
       if (o.json) return ctx.json(list);
       if (list.tasks.length === 0) return ctx.err.write('no tasks\n');
       const now = Date.now();
-      ctx.lines(table(['ID', 'TEMPLATE', 'STATE', 'STEPS', 'AGE'], list.tasks.map((t) => [
-        t.task_uuid, printable(`${t.namespace}/${t.name}@${t.version}`), t.status, `${t.completed_steps}/${t.total_steps}`, duration(now - Date.parse(t.created_at)),
-      ]), ctx.out.paint));
+      ctx.lines(
+        table(
+          ['ID', 'TEMPLATE', 'STATE', 'STEPS', 'AGE'],
+          list.tasks.map((t) => [
+            t.task_uuid,
+            printable(`${t.namespace}/${t.name}@${t.version}`),
+            t.status,
+            `${t.completed_steps}/${t.total_steps}`,
+            duration(now - Date.parse(t.created_at)),
+          ]),
+          ctx.out.paint,
+        ),
+      );
       if (list.next_cursor !== null) ctx.err.write(`more: --cursor ${list.next_cursor}\n`);
     });
 };

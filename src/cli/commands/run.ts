@@ -12,7 +12,8 @@ interface RunOptions extends ClientOptions {
 }
 
 export const addRun = (program: Command, ctx: CommandContext): void => {
-  program.command('run')
+  program
+    .command('run')
     .description('submit a task')
     .argument('<template>', 'namespace/name, or namespace/name@version')
     .option('-i, --input <json|@file>', 'input as JSON, from a file, or from @- (stdin)')
@@ -25,8 +26,15 @@ export const addRun = (program: Command, ctx: CommandContext): void => {
       const ref = parseTemplateRef(template);
       const client = ctx.client(o);
       const task = await client.createTask({
-        namespace: ref.namespace, name: ref.name, version: ref.version, context: parseInput(o.input) ?? {}, priority: o.priority, tags: o.tag, reason: o.reason,
-        initiator: 'cli', source_system: 'tutti-cli',
+        namespace: ref.namespace,
+        name: ref.name,
+        version: ref.version,
+        context: parseInput(o.input) ?? {},
+        priority: o.priority,
+        tags: o.tag,
+        reason: o.reason,
+        initiator: 'cli',
+        source_system: 'tutti-cli',
       });
       if (o.watch) ctx.exitCode = exitCodeOfTask(await watchTask(ctx, client, task.task_uuid, { json: o.json }));
       else if (o.json) ctx.json(task);

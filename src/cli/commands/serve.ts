@@ -14,8 +14,14 @@ export interface ServeOptions {
 
 /** Flags of `serve` and `dev` as configuration keys. */
 export const flagsOf = (o: ServeOptions): Flag[] =>
-  ([['orchestration.web.host', '--host', o.host], ['orchestration.web.port', '--port', o.port], ['orchestration.store.path', '--store', o.store], ['orchestration.worker.slots', '--slots', o.slots]] as const)
-    .flatMap(([path, flag, text]) => (text === undefined ? [] : [{ path, flag, text }]));
+  (
+    [
+      ['orchestration.web.host', '--host', o.host],
+      ['orchestration.web.port', '--port', o.port],
+      ['orchestration.store.path', '--store', o.store],
+      ['orchestration.worker.slots', '--slots', o.slots],
+    ] as const
+  ).flatMap(([path, flag, text]) => (text === undefined ? [] : [{ path, flag, text }]));
 
 export const withServerOptions = (command: Command): Command =>
   command
@@ -30,22 +36,24 @@ export const untilInterrupted = (signal: AbortSignal): Promise<void> =>
   new Promise((done) => (signal.aborted ? done() : signal.addEventListener('abort', () => done(), { once: true })));
 
 export const addServe = (program: Command, ctx: CommandContext): void => {
-  withServerOptions(program.command('serve')
-    .description('run the server: engine, worker and REST API')
-    .argument('[file...]', 'template files to load, beside those of the configuration'))
-    .action(async (files: string[], _: unknown, command: Command) => {
-      const o = command.optsWithGlobals<ServeOptions & { json?: boolean }>();
-      const { config, environment } = loadConfig({ file: o.config, cwd: ctx.io.cwd, flags: flagsOf(o) });
-      const loaded = await loadFiles([...config.templates.paths, ...files], ctx.io.cwd, { environment });
-      const { serve } = await import('../../main.ts');
-      const served = await serve(config, { templates: loaded.templates, handlers: loaded.handlers, logTo: ctx.io.stderr });
-      if (o.json) ctx.json({ url: served.url, templates: loaded.templates.map((t) => idOf(t)), resumed: served.tutti.resumed });
-      else {
-        if (served.url !== null) ctx.line(`serving on ${served.url}  (API docs: ${served.url}/docs)`);
-        if (served.tutti.resumed > 0) ctx.line(`going on with ${served.tutti.resumed} unfinished ${served.tutti.resumed === 1 ? 'task' : 'tasks'}`);
-      }
-      await untilInterrupted(ctx.interrupted);
-      if (!o.json) ctx.line(`stopping: running handlers get ${config.shutdown.drain_seconds} s; interrupt again to stop at once`);
-      await served.stop();
-    });
+  withServerOptions(
+    program
+      .command('serve')
+      .description('run the server: engine, worker and REST API')
+      .argument('[file...]', 'template files to load, beside those of the configuration'),
+  ).action(async (files: string[], _: unknown, command: Command) => {
+    const o = command.optsWithGlobals<ServeOptions & { json?: boolean }>();
+    const { config, environment } = loadConfig({ file: o.config, cwd: ctx.io.cwd, flags: flagsOf(o) });
+    const loaded = await loadFiles([...config.templates.paths, ...files], ctx.io.cwd, { environment });
+    const { serve } = await import('../../main.ts');
+    const served = await serve(config, { templates: loaded.templates, handlers: loaded.handlers, logTo: ctx.io.stderr });
+    if (o.json) ctx.json({ url: served.url, templates: loaded.templates.map((t) => idOf(t)), resumed: served.tutti.resumed });
+    else {
+      if (served.url !== null) ctx.line(`serving on ${served.url}  (API docs: ${served.url}/docs)`);
+      if (served.tutti.resumed > 0) ctx.line(`going on with ${served.tutti.resumed} unfinished ${served.tutti.resumed === 1 ? 'task' : 'tasks'}`);
+    }
+    await untilInterrupted(ctx.interrupted);
+    if (!o.json) ctx.line(`stopping: running handlers get ${config.shutdown.drain_seconds} s; interrupt again to stop at once`);
+    await served.stop();
+  });
 };

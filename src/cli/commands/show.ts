@@ -30,7 +30,8 @@ const describeStep = (step: WireStep): string[] => [
 ];
 
 export const addShow = (program: Command, ctx: CommandContext): void => {
-  program.command('show')
+  program
+    .command('show')
     .description('show a task as a tree of its steps, or one step of it')
     .argument('<task>', 'id of the task')
     .argument('[step]', 'name or id of a step: its result, error and attempts')

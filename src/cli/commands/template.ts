@@ -7,22 +7,34 @@ import { duration, printable, table } from '../terminal.ts';
 
 const describe = (t: WireTemplateDetail): string[] => {
   const rows = t.steps.map((s) => [
-    printable(s.name), printable(s.dependencies.map((d) => d.name + (d.required ? '' : '?')).join(', ')) || '-',
+    printable(s.name),
+    printable(s.dependencies.map((d) => d.name + (d.required ? '' : '?')).join(', ')) || '-',
     s.retry.retryable ? `${Math.max(1, s.retry.max_attempts)} ${s.retry.backoff}` : '1',
-    s.timeout_seconds === null ? '-' : duration(s.timeout_seconds * 1000), printable(s.handler.callable),
+    s.timeout_seconds === null ? '-' : duration(s.timeout_seconds * 1000),
+    printable(s.handler.callable),
   ]);
   return [
     `${printable(`${t.namespace}/${t.name}@${t.version}`)}${t.revision > 1 ? `  revision ${t.revision}` : ''}${t.registered ? '' : '  (its code is not loaded)'}`,
-    ...(t.description === null ? [] : [`  ${printable(t.description)}`]), '',
+    ...(t.description === null ? [] : [`  ${printable(t.description)}`]),
+    '',
     ...table(['STEP', 'AFTER', 'ATTEMPTS', 'TIMEOUT', 'HANDLER'], rows, (_, text) => text),
-    ...(t.input_schema === null ? [] : ['', 'input', ...JSON.stringify(t.input_schema, null, 2).split('\n').map((l) => `  ${printable(l)}`)]),
+    ...(t.input_schema === null
+      ? []
+      : [
+          '',
+          'input',
+          ...JSON.stringify(t.input_schema, null, 2)
+            .split('\n')
+            .map((l) => `  ${printable(l)}`),
+        ]),
   ];
 };
 
 export const addTemplate = (program: Command, ctx: CommandContext): void => {
   const group = program.command('template').description('look at templates, or check template files');
 
-  group.command('ls')
+  group
+    .command('ls')
     .description('list templates')
     .option('-n, --namespace <name>', 'in this namespace')
     .action(async (_: unknown, command: Command) => {
@@ -30,12 +42,22 @@ export const addTemplate = (program: Command, ctx: CommandContext): void => {
       const list = await ctx.client(o).templates(o.namespace);
       if (o.json) return ctx.json(list);
       if (list.templates.length === 0) return ctx.err.write('no templates\n');
-      ctx.lines(table(['TEMPLATE', 'STEPS', 'CODE', 'DESCRIPTION'], list.templates.map((t) => [
-        printable(`${t.namespace}/${t.name}@${t.version}`), String(t.step_count), t.registered ? 'loaded' : 'no', printable(t.description ?? ''),
-      ]), ctx.out.paint));
+      ctx.lines(
+        table(
+          ['TEMPLATE', 'STEPS', 'CODE', 'DESCRIPTION'],
+          list.templates.map((t) => [
+            printable(`${t.namespace}/${t.name}@${t.version}`),
+            String(t.step_count),
+            t.registered ? 'loaded' : 'no',
+            printable(t.description ?? ''),
+          ]),
+          ctx.out.paint,
+        ),
+      );
     });
 
-  group.command('show')
+  group
+    .command('show')
     .description('show the steps and the input schema of a template')
     .argument('<template>', 'namespace/name@version; without a version the newest')
     .action(async (text: string, _: unknown, command: Command) => {
@@ -48,7 +70,8 @@ export const addTemplate = (program: Command, ctx: CommandContext): void => {
       else ctx.lines(describe(detail));
     });
 
-  group.command('validate')
+  group
+    .command('validate')
     .description('check template files without a server; exit 2 if one is wrong')
     .argument('<file...>', 'YAML, JSON, TypeScript or JavaScript')
     .action(async (files: string[], _: unknown, command: Command) => {

@@ -138,6 +138,7 @@ export class StepEnqueuer implements Actor {
         else timers.add({ ...t, at: out.now + 1000 });
         return true;
       case 'timeout': {
+        if (this.#endUncancelable(turn, g, t)) return true;
         const ms = g.shape.rules[t.no].timeoutMs;
         if (timeoutAttempt(out, g, t.no, t.token, { code: 'step_timeout', message: `The attempt did not end within ${ms} ms.`, retryable: true })) turn.replies.push(() => this.timedOut++);
         return true;
@@ -147,6 +148,7 @@ export class StepEnqueuer implements Actor {
         if (a === undefined || a.token !== t.token) return true;
         const ms = g.shape.rules[t.no].heartbeatMs;
         if (a.lastSign + ms > host.now()) timers.add({ ...t, at: a.lastSign + ms });
+        else if (this.#endUncancelable(turn, g, t)) return true;
         else if (timeoutAttempt(out, g, t.no, t.token, { code: 'heartbeat_lost', message: `The handler gave no sign of life for ${ms} ms.`, retryable: true })) turn.replies.push(() => this.timedOut++);
         return true;
       }
@@ -159,6 +161,14 @@ export class StepEnqueuer implements Actor {
       default:
         return t.kind satisfies never;
     }
+  }
+
+  /** A handler that may not be told of a cancel keeps its slot, but no longer than its own time: then it is told, and its grace begins. */
+  #endUncancelable(turn: Turn, g: TaskGraph, t: DueTimer): boolean {
+    const live = g.live.get(t.no);
+    if (live === undefined || live.token !== t.token || !live.stopping || g.shape.rules[t.no].cancelable) return false;
+    turn.out.stops.push({ graph: g, no: t.no, token: t.token, cause: 'timeout' });
+    return true;
   }
 
   readonly #asked = new Set<number>();

@@ -3,7 +3,15 @@
  * cannot be reached is `ServerUnreachable`.
  */
 import type {
-  WireAuditRow, WireLogLine, WireStep, WireStepExplanation, WireTask, WireTaskEvent, WireTaskList, WireTemplateDetail, WireTemplateList,
+  WireAuditRow,
+  WireLogLine,
+  WireStep,
+  WireStepExplanation,
+  WireTask,
+  WireTaskEvent,
+  WireTaskList,
+  WireTemplateDetail,
+  WireTemplateList,
   WireTemplateVersions,
 } from '../../contract/wire.ts';
 import { ERRORS, type ErrorCode, TuttiError } from '../../core/errors.ts';
@@ -69,7 +77,8 @@ export class HttpClient {
     } catch {
       throw new TuttiError('INVALID_INPUT', `${JSON.stringify(o.url)} is no address of a server`, { field: 'url' });
     }
-    if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new TuttiError('INVALID_INPUT', `the address of a server begins with http:// or https://, not ${url.protocol}`, { field: 'url' });
+    if (url.protocol !== 'http:' && url.protocol !== 'https:')
+      throw new TuttiError('INVALID_INPUT', `the address of a server begins with http:// or https://, not ${url.protocol}`, { field: 'url' });
     this.url = url.href.replace(/\/+$/, '');
     this.#apiKey = o.apiKey;
     this.#timeoutMs = o.timeoutMs ?? 30_000;
@@ -130,7 +139,10 @@ export class HttpClient {
    * taken up again where it broke. Gives up with ServerUnreachable after `patience` tries in a row that brought nothing (default 20,
    * waits growing to 2 s).
    */
-  async *events(id: string, o: { after?: number; signal?: AbortSignal; patience?: number; onReconnect?: (tries: number) => void } = {}): AsyncGenerator<WireTaskEvent, void, undefined> {
+  async *events(
+    id: string,
+    o: { after?: number; signal?: AbortSignal; patience?: number; onReconnect?: (tries: number) => void } = {},
+  ): AsyncGenerator<WireTaskEvent, void, undefined> {
     let after = o.after ?? 0;
     let failures = 0;
     for (;;) {
@@ -180,7 +192,10 @@ export class HttpClient {
     let text: string;
     try {
       response = await fetch(`${this.url}${path}${query.size === 0 ? '' : `?${query}`}`, {
-        method, headers, body: o.body === undefined ? undefined : JSON.stringify(o.body), signal: AbortSignal.timeout(this.#timeoutMs),
+        method,
+        headers,
+        body: o.body === undefined ? undefined : JSON.stringify(o.body),
+        signal: AbortSignal.timeout(this.#timeoutMs),
       });
       if (!response.ok) throw await errorOf(response);
       text = await response.text();
@@ -200,13 +215,16 @@ export class HttpClient {
 const errorOf = async (response: Response): Promise<TuttiError> => {
   const text = await response.text().catch(() => '');
   try {
-    const { error } = JSON.parse(text) as { error: { code: string; message: string; field?: string; details?: Record<string, unknown>; retry_after_seconds?: number } };
+    const { error } = JSON.parse(text) as {
+      error: { code: string; message: string; field?: string; details?: Record<string, unknown>; retry_after_seconds?: number };
+    };
     if (Object.hasOwn(ERRORS, error.code)) {
       return new TuttiError(error.code as ErrorCode, error.message, { field: error.field, details: error.details, retryAfter: error.retry_after_seconds });
     }
   } catch {
     // Not ours: a proxy, or another program on this port.
   }
-  const code: ErrorCode = response.status === 404 ? 'NOT_FOUND' : response.status === 401 ? 'UNAUTHENTICATED' : response.status === 503 ? 'STORE_UNAVAILABLE' : 'INTERNAL';
+  const code: ErrorCode =
+    response.status === 404 ? 'NOT_FOUND' : response.status === 401 ? 'UNAUTHENTICATED' : response.status === 503 ? 'STORE_UNAVAILABLE' : 'INTERNAL';
   return new TuttiError(code, `the server answered ${response.status} ${response.statusText}: ${text.slice(0, 200)}`);
 };

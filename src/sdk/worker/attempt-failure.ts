@@ -24,7 +24,7 @@ export class StepStopped extends Error {
 const STOPS: Record<StopReason, { code: string; message: string }> = {
   cancelled: { code: 'cancelled', message: 'the step was cancelled' },
   timeout: { code: 'step_timeout', message: 'the attempt ran into its timeout' },
-  lost: { code: 'attempt_lost', message: 'the attempt is no longer this worker\'s' },
+  lost: { code: 'attempt_lost', message: "the attempt is no longer this worker's" },
   shutdown: { code: 'attempt_lost', message: 'the worker is shutting down' },
 };
 
@@ -37,7 +37,10 @@ export function failureOf(thrown: unknown, now: number): AttemptOutcome {
 }
 
 /** A failure that no further attempt can mend. */
-export const finalFailure = (code: string, message: string): AttemptOutcome => ({ ok: false, error: { code, message: clean(message, MAX_MESSAGE), retryable: false } });
+export const finalFailure = (code: string, message: string): AttemptOutcome => ({
+  ok: false,
+  error: { code, message: clean(message, MAX_MESSAGE), retryable: false },
+});
 
 function describe(thrown: unknown, now: number): AttemptOutcome {
   const error: StepError = { code: 'handler_error', message: clean(messageOf(thrown), MAX_MESSAGE), retryable: true };

@@ -106,7 +106,10 @@ export class LocalWorker implements WorkerSink {
     try {
       outcome = { ok: true, body: serialise(value, { name: 'result', maxBytes: this.#maxResultBytes }) };
     } catch (e) {
-      outcome = finalFailure(isTuttiError(e) && e.code === 'VALUE_TOO_LARGE' ? 'result_too_large' : 'unstorable_result', e instanceof Error ? e.message : String(e));
+      outcome = finalFailure(
+        isTuttiError(e) && e.code === 'VALUE_TOO_LARGE' ? 'result_too_large' : 'unstorable_result',
+        e instanceof Error ? e.message : String(e),
+      );
     }
     this.#end(attempt, outcome);
   }

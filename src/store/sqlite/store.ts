@@ -38,6 +38,8 @@ export interface SqliteOptions {
   tag: number;
   /** The file may not grow beyond this many pages of 8 KiB: then commits fail with `full`. Default: no limit. */
   maxPages?: number;
+  /** Fill the write-ahead log at open (about 0.05 s and 20 MB), which makes commits faster. Default true; false for short-lived stores. */
+  growLog?: boolean;
   /** For tests of upgrades. Default: those of this version. */
   migrations?: readonly Migration[];
 }
@@ -266,7 +268,7 @@ export class SqliteStore implements Store {
 
   /** Growing the log is a gain, never a condition: without room for it the store still serves, slower. */
   #grow(): void {
-    if (this.#lock === undefined) return;
+    if (this.#lock === undefined || this.#options.growLog === false) return;
     try {
       growWal(this.#db, this.#path);
     } catch {

@@ -161,6 +161,8 @@ export class ChangeSet {
   readonly checkpoints: CheckpointWrite[] = [];
   readonly deadLetters: DeadLetterRow[] = [];
   readonly logLines: AttemptLogLine[] = [];
+  /** Rows of terminal tasks removed ahead of the tasks themselves: at most `rows` of each kind. Repeat until the steps are gone. */
+  readonly prunes: { task: number; rows: number }[] = [];
   /** Tasks removed whole, with everything that hangs on them (purge, small retention steps, unfinished arrivals). */
   readonly removals: number[] = [];
 
@@ -168,7 +170,7 @@ export class ChangeSet {
   get rows(): number {
     return (
       this.tasks.length + this.taskUpdates.length + this.taskPatches.length + this.steps.length + this.releases.length + this.payloads.length + this.log.length +
-      this.checkpoints.length + this.deadLetters.length + this.logLines.length + this.removals.length * 8
+      this.checkpoints.length + this.deadLetters.length + this.logLines.length + this.prunes.length * 8 + this.removals.length * 8
     );
   }
 }

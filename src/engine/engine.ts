@@ -28,7 +28,7 @@ import { Queries } from './queries.ts';
 import { ReadyQueue } from './ready-queue.ts';
 import { Reconciler } from './reconciler.ts';
 import { TimerScan, removeArrivals, resumeBegun } from './recovery.ts';
-import { Retention } from './retention.ts';
+import { Retention, STEPS_AT_ONCE, prune } from './retention.ts';
 import { type RegisteredTemplate, TemplateRegistry } from './template-registry.ts';
 import { HORIZON_MS, Timers } from './timers.ts';
 import { TurnLoop, type Turn } from './turn.ts';
@@ -432,6 +432,9 @@ export class Engine implements EngineFacade {
     const g = this.#parts.graphs.get(row.id);
     if (g !== undefined && g.live.size > 0) throw new TuttiError('ILLEGAL_STATE', 'Handlers of the task are still stopping; try again when they have returned.', { details: { stopping: g.live.size } });
     if (g !== undefined) this.#parts.graphs.drop(g);
+    if (row.totalSteps > STEPS_AT_ONCE && !(await prune({ store: this.#store, host: this.#host, task: row.id, commit: (c) => this.#loop.commitLater(c) }))) {
+      throw new TuttiError('STORE_UNAVAILABLE', 'The store cannot be written.', { retryAfter: 5 });
+    }
     await this.#post({ kind: 'remove', task: row.id, done: () => undefined });
   }
 

@@ -1,8 +1,24 @@
 import { ChangeSet } from '../core/changes.ts';
+import type { Store } from '../store/store.ts';
 import type { EngineParts } from './engine-parts.ts';
+import type { Host } from './host.ts';
 
 /** Rows one removal commit may take: small, so that running work does not notice. */
 const ROWS_PER_COMMIT = 256;
+
+/** A task of more steps is emptied in slices before it is removed. */
+export const STEPS_AT_ONCE = 100;
+
+/** Removes the steps and payloads of a large terminal task in small commits. False: the store refused. */
+export async function prune(o: { store: Store; host: Host; task: number; commit: (changes: ChangeSet) => Promise<boolean> }): Promise<boolean> {
+  while ((await o.store.loadSteps({ task: o.task, after: -1, limit: 1 })).length > 0) {
+    const changes = new ChangeSet();
+    changes.prunes.push({ task: o.task, rows: ROWS_PER_COMMIT });
+    if (!(await o.commit(changes))) return false;
+    await new Promise<void>((resolve) => o.host.soon(resolve));
+  }
+  return true;
+}
 
 /** Removes finished tasks by age and count. The store searches away from the loop's thread; rows go in small commits between turns. */
 export class Retention {
@@ -39,7 +55,8 @@ export class Retention {
         let rows = 0;
         while (i < free.length && rows < ROWS_PER_COMMIT) {
           const task = await store.loadTask(free[i]);
-          rows += 4 + 3 * (task?.totalSteps ?? 0);
+          if ((task?.totalSteps ?? 0) > STEPS_AT_ONCE && !(await prune({ store, host, task: free[i], commit: this.#commit }))) return removed;
+          rows += 4 + 3 * Math.min(STEPS_AT_ONCE, task?.totalSteps ?? 0);
           changes.removals.push(free[i++]);
         }
         if (!(await this.#commit(changes))) return removed;

@@ -49,7 +49,7 @@ export class TemplateRegistry {
     const text = canonical(d);
     const known = this.#current.get(key(d.namespace, d.name, d.version));
     let row: StoredTemplate;
-    if (known !== undefined && known.row.definition === text) row = known.row;
+    if (known !== undefined && identity(known.definition) === identity(d)) row = known.row;
     else if (known !== undefined && !dev) {
       throw new TuttiError(
         'TEMPLATE_CONFLICT',
@@ -58,7 +58,7 @@ export class TemplateRegistry {
       );
     } else {
       row = await this.#store.putTemplate({
-        namespace: d.namespace, name: d.name, version: d.version, revision: (known?.row.revision ?? 0) + 1, hash: fingerprint(text), definition: text, createdAt: this.#now(),
+        namespace: d.namespace, name: d.name, version: d.version, revision: (known?.row.revision ?? 0) + 1, hash: fingerprint(identity(d)), definition: text, createdAt: this.#now(),
       });
     }
     return this.#keep(row, JSON.parse(text) as TemplateDefinition, true, r.validate);
@@ -105,6 +105,8 @@ export class TemplateRegistry {
       this.#byRow.set(row.id, t);
     } else {
       t.registered ||= registered;
+      // Same graph: what describes it may be newer than the row.
+      if (registered) t.definition = definition;
       t.validate = validate ?? t.validate;
     }
     const current = this.#current.get(k);
@@ -130,6 +132,9 @@ function compareVersions(a: string, b: string): number {
   if (pb === '') return -1;
   return pa < pb ? -1 : 1;
 }
+
+/** What makes a version: the graph and its rules, not what describes them (texts, and a schema whose spelling is its library's). */
+const identity = (d: TemplateDefinition): string => canonical({ ...d, description: undefined, metadata: undefined, inputSchema: undefined, steps: d.steps.map((s) => ({ ...s, description: undefined })) });
 
 /** JSON with keys sorted at every level, so that equal definitions are equal texts. */
 function canonical(value: unknown): string {
@@ -167,7 +172,7 @@ function difference(a: TemplateDefinition, b: TemplateDefinition): string[] {
       }
     }
   }
-  for (const f of ['policy', 'priority', 'deadlineMs', 'returns', 'inputSchema', 'description', 'lifecycle', 'metadata'] as const) {
+  for (const f of ['policy', 'priority', 'deadlineMs', 'returns', 'lifecycle'] as const) {
     const x = canonical(a[f] ?? null);
     const y = canonical(b[f] ?? null);
     if (x !== y) found.push(`${f} ${x.slice(0, 200)} -> ${y.slice(0, 200)}`);

@@ -106,7 +106,7 @@ export async function buildHttpServer(o: HttpServerOptions, keys: ApiKeys): Prom
     const streamed = route?.contentType === 'text/event-stream' && reply.statusCode === 200;
     counters.record(route ? request.method : 'other', route?.path ?? 'other', reply.statusCode, streamed ? null : reply.elapsedTime / 1000);
     if (o.logRequests) request.log.info({ request_id: request.id, method: request.method, url: request.url, status: reply.statusCode, ms: reply.elapsedTime });
-    if (closing) app.server.closeIdleConnections();
+    
     done();
   });
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));

@@ -140,6 +140,7 @@ export class CommitWriter {
     if (c.checkpoints.length > 0) this.#checkpoints(c);
     if (c.deadLetters.length > 0) this.#deadLetters(c);
     if (c.logLines.length > 0) this.#logLines(c);
+    if (c.prunes.length > 0) this.#prunes(c);
     if (c.removals.length > 0) this.#removals(c.removals);
   }
 
@@ -281,6 +282,16 @@ export class CommitWriter {
   #logLines(c: ChangeSet): void {
     const put = this.#statement('insert into attempt_lines(task, no, token, at, level, message) values (?, ?, ?, ?, ?, ?)');
     for (const l of c.logLines) put.run(l.task, l.no, l.token, l.at, LEVEL_CODES[l.level], l.message);
+  }
+
+  /** Log rows go with the task itself, so that a half-removed task still tells how it ended. */
+  #prunes(c: ChangeSet): void {
+    const payloads = this.#statement('delete from payloads where rowid in (select rowid from payloads where task = ? order by no limit ?)');
+    const steps = this.#statement('delete from steps where task = ?1 and no in (select no from steps where task = ?1 order by no limit ?2)');
+    for (const p of c.prunes) {
+      payloads.run(p.task, p.rows);
+      steps.run(p.task, p.rows);
+    }
   }
 
   #removals(ids: readonly number[]): void {

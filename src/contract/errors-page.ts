@@ -20,4 +20,7 @@ In a program that embeds Tutti the same codes are on \`TuttiError\`. "Retry" say
 `;
 
 export const errorsPage = (): string =>
-  INTRO + Object.entries(ERRORS).map(([code, e]) => `| \`${code}\` | ${e.http} | ${e.grpc} | ${e.retryable ? 'yes' : 'no'} | ${e.meaning} |\n`).join('');
+  INTRO +
+  Object.entries(ERRORS)
+    .map(([code, e]) => `| \`${code}\` | ${e.http} | ${e.grpc} | ${e.retryable ? 'yes' : 'no'} | ${e.meaning} |\n`)
+    .join('');

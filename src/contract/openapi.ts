@@ -17,7 +17,12 @@ export function openApiDocument(o: { version: string }): Record<string, unknown>
   }
   return {
     openapi: '3.1.0',
-    info: { title: 'Tutti', version: o.version, description: 'Durable tasks: submit, watch, cancel and explain them.', license: { name: 'MIT', identifier: 'MIT' } },
+    info: {
+      title: 'Tutti',
+      version: o.version,
+      description: 'Durable tasks: submit, watch, cancel and explain them.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
     tags: [...new Set(HANDLER_NAMES.map((n) => ROUTES[n].tag))].map((name) => ({ name })),
     paths,
     components: {
@@ -47,7 +52,11 @@ function parameters(r: Route): { parameters?: unknown[] } {
   const of = (place: 'path' | 'query', object: z.ZodObject): unknown[] => {
     const { properties = {}, required = [] } = schemaOf(object, 'input') as { properties?: Record<string, Schema>; required?: string[] };
     return Object.entries(properties).map(([name, { description, ...schema }]) => ({
-      name, in: place, required: place === 'path' || required.includes(name), ...(description === undefined ? {} : { description }), schema,
+      name,
+      in: place,
+      required: place === 'path' || required.includes(name),
+      ...(description === undefined ? {} : { description }),
+      schema,
     }));
   };
   const all = [...of('path', r.params), ...of('query', r.query)];

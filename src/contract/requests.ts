@@ -29,7 +29,10 @@ const taskRequestFields = {
   correlation_id: uuid.optional(),
   parent_correlation_id: uuid.optional(),
   options: anyObject.optional().describe('Kept with the task; the engine does not read it'),
-  requested_at: z.string({ error: 'must be a string' }).max(64, { error: 'must be at most 64 characters' }).optional()
+  requested_at: z
+    .string({ error: 'must be a string' })
+    .max(64, { error: 'must be at most 64 characters' })
+    .optional()
     .describe('Accepted and ignored: the time of receipt counts'),
 };
 
@@ -40,7 +43,9 @@ export const taskRequest = z
 export const bulkRequest = z
   .strictObject(
     {
-      tasks: z.array(taskRequest, { error: 'must be an array' }).min(1, { error: 'must hold at least 1 task' })
+      tasks: z
+        .array(taskRequest, { error: 'must be an array' })
+        .min(1, { error: 'must hold at least 1 task' })
         .max(1000, { error: 'must hold at most 1000 tasks' }),
     },
     { error: objectError('the body must be a JSON object') },
@@ -65,10 +70,7 @@ const filter = name.optional();
 const flag = z.enum(['true', 'false'], { error: 'must be true or false' });
 /** `a=x,y` and `a=x&a=y` say the same. */
 const splitList = (v: unknown): unknown => (Array.isArray(v) ? v : [v]).flatMap((x) => (typeof x === 'string' ? x.split(',') : [x]));
-const statuses = z.preprocess(
-  splitList,
-  z.array(z.enum(taskStatus.options, { error: `must be any of ${taskStatus.options.join(', ')}` })),
-);
+const statuses = z.preprocess(splitList, z.array(z.enum(taskStatus.options, { error: `must be any of ${taskStatus.options.join(', ')}` })));
 
 export const PAGE_SIZE = 25;
 

@@ -7,9 +7,7 @@ export const taskStatus = z.enum(TASK_STATES);
 export const stepState = z.enum(STEP_STATES);
 
 /** The eight states that show for a step when its two waits are folded into pending and in_progress. */
-export const baseState = z.enum([
-  'pending', 'enqueued', 'in_progress', 'enqueued_for_orchestration', 'complete', 'error', 'cancelled', 'resolved_manually',
-]);
+export const baseState = z.enum(['pending', 'enqueued', 'in_progress', 'enqueued_for_orchestration', 'complete', 'error', 'cancelled', 'resolved_manually']);
 
 export const executionStatus = z.enum(['blocked_by_failures', 'has_ready_steps', 'processing', 'all_complete', 'waiting_for_dependencies']);
 export const recommendedAction = z.enum(['handle_failures', 'execute_ready_steps', 'wait_for_completion', 'finalize_task', 'wait_for_dependencies']);

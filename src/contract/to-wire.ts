@@ -1,7 +1,15 @@
 /** From the engine's views to the wire: snake_case, RFC 3339 times, every optional field spelt out as null. */
 import type { AuditView, ExplainView, ListRequest, ListResult, StepView, TaskEvent, TaskView, TemplateView } from '../engine/views.ts';
 import type {
-  WireAuditRow, WireLogLine, WireStep, WireStepExplanation, WireTask, WireTaskEvent, WireTaskList, WireTaskSummary, WireTemplateDetail,
+  WireAuditRow,
+  WireLogLine,
+  WireStep,
+  WireStepExplanation,
+  WireTask,
+  WireTaskEvent,
+  WireTaskList,
+  WireTaskSummary,
+  WireTemplateDetail,
   WireTemplateSummary,
 } from './wire.ts';
 

@@ -24,9 +24,7 @@ export const stepError = z
   })
   .register(components, { id: 'StepError', description: 'What a failed attempt left behind.' });
 
-export const progress = z
-  .object({ fraction: z.number().min(0).max(1), message: z.string().nullable(), at: time })
-  .register(components, { id: 'Progress' });
+export const progress = z.object({ fraction: z.number().min(0).max(1), message: z.string().nullable(), at: time }).register(components, { id: 'Progress' });
 
 export const step = z
   .object({

@@ -4,9 +4,10 @@
  * Assignments and stops leave only after the commit that made them true (I1).
  */
 import type { Start } from '../core/decisions.ts';
-import type { StepError } from '../core/errors.ts';
-import { TuttiError } from '../core/errors.ts';
+import type { JsonObject } from '../core/definition.ts';
+import type { StepError, TuttiError } from '../core/errors.ts';
 import type { TaskGraph } from '../core/graph.ts';
+import type { StepRules } from '../core/shape.ts';
 import { Step, isStepTerminal } from '../core/step-states.ts';
 import type { PayloadKey, Store } from '../store/store.ts';
 import type { PayloadCache } from './payload-cache.ts';
@@ -52,7 +53,6 @@ export interface DispatcherOptions {
   taskUuid: (task: number) => string;
   stepUuid: (task: number, no: number) => string;
   templateName: (g: TaskGraph) => TemplateName;
-  correlationId: (task: number) => string | null;
   graph: (task: number) => TaskGraph | undefined;
   /** Lets what else waits on the loop go first. */
   pause: () => Promise<void>;
@@ -145,6 +145,86 @@ export class Session implements WorkerSession {
   #drain(): void {
     while (this.#backlog.length > 0 && this.#backlog[0]()) this.#backlog.shift();
     if (this.#backlog.length > 0) void this.#d.o.input.resultRoom().then(() => this.#drain());
+  }
+}
+
+/** An assignment inside one process: what few handlers look at is computed when they do. */
+class LocalAssignment implements Assignment {
+  readonly task: number;
+  readonly no: number;
+  readonly token: number;
+  readonly phase = 'run';
+  readonly attempt: number;
+  readonly input: string;
+  readonly results: Assignment['results'];
+  readonly checkpoint: string | null;
+  readonly deadlineAt: number | null;
+  readonly #o: DispatcherOptions;
+  readonly #graph: TaskGraph;
+  readonly #rules: StepRules;
+
+  constructor(o: DispatcherOptions, s: Start, values: { input: string; results: Assignment['results']; checkpoint: string | null }) {
+    const g = s.graph;
+    this.#o = o;
+    this.#graph = g;
+    this.#rules = g.shape.rules[s.no];
+    this.task = g.id;
+    this.no = s.no;
+    this.token = s.token;
+    this.attempt = g.attempts[s.no];
+    this.input = values.input;
+    this.results = values.results;
+    this.checkpoint = values.checkpoint;
+    const { timeoutMs } = this.#rules;
+    this.deadlineAt = timeoutMs > 0 ? (g.live.get(s.no)?.startedAt ?? o.now()) + timeoutMs : null;
+  }
+
+  get taskId(): string {
+    return this.#o.taskUuid(this.task);
+  }
+
+  get stepId(): string {
+    return this.#o.stepUuid(this.task, this.no);
+  }
+
+  get stepName(): string {
+    return this.#graph.shape.names[this.no];
+  }
+
+  get template(): TemplateName {
+    return this.#o.templateName(this.#graph);
+  }
+
+  get correlationId(): string | null {
+    return this.#graph.correlationId ?? this.taskId;
+  }
+
+  get handler(): string {
+    return this.#rules.handler;
+  }
+
+  get method(): string | undefined {
+    return this.#rules.method;
+  }
+
+  get config(): JsonObject | undefined {
+    return this.#rules.config;
+  }
+
+  get maxAttempts(): number {
+    return Math.max(1, this.#rules.retry.maxAttempts);
+  }
+
+  get createdAt(): number {
+    return this.#graph.createdAt;
+  }
+
+  get dependencies(): { name: string; required: boolean }[] {
+    return dependenciesOf(this.#graph, this.no);
+  }
+
+  get mergedInputs(): boolean {
+    return this.#rules.mergedInputs;
   }
 }
 
@@ -323,16 +403,7 @@ export class Dispatcher implements WorkerPort {
   }
 
   #compose(s: Start, input: string, results: Assignment['results'], checkpoint: string | null): Assignment {
-    const { graph: g, no, token } = s;
-    const rules = g.shape.rules[no];
-    const live = g.live.get(no);
-    const startedAt = live?.startedAt ?? this.o.now();
-    return {
-      task: g.id, no, token, phase: 'run', taskId: this.o.taskUuid(g.id), stepId: this.o.stepUuid(g.id, no), stepName: g.shape.names[no],
-      template: this.o.templateName(g), correlationId: this.o.correlationId(g.id), handler: rules.handler, method: rules.method, config: rules.config,
-      attempt: g.attempts[no], maxAttempts: Math.max(1, rules.retry.maxAttempts), createdAt: g.createdAt,
-      deadlineAt: rules.timeoutMs > 0 ? startedAt + rules.timeoutMs : null, input, results, dependencies: dependenciesOf(g, no), mergedInputs: rules.mergedInputs, checkpoint,
-    };
+    return new LocalAssignment(this.o, s, { input, results, checkpoint });
   }
 
   /** What these steps gave, in their order. */

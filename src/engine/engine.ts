@@ -88,7 +88,6 @@ export class Engine implements EngineFacade {
     const dispatcher = new Dispatcher({
       store: o.store, payloads, now, taskUuid: (task) => taskUuid(task, tag), stepUuid: (task, no) => stepUuid(task, no, tag), graph: (task) => graphs.get(task), pause: () => this.#pause(),
       templateName: (g) => this.#templates.row(g.template ?? -1)?.definition ?? { namespace: '', name: '', version: '' },
-      correlationId: (task) => graphs.get(task)?.correlationId ?? taskUuid(task, tag),
       input: {
         result: (r) => this.#offer({ kind: 'result', ...r }),
         checkpoint: (r) => this.#offer({ kind: 'checkpoint', ...r }),

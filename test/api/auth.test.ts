@@ -11,7 +11,9 @@ const KEY = 'your-api-key';
 test('the call of the readme works as written, with a key configured', async () => {
   await using s = await fakeServer({ apiKeys: ['other', KEY] });
   const { status } = await s.ask('/v1/tasks', {
-    method: 'POST', headers: { 'Content-Type': 'application/json', 'X-API-Key': KEY }, body: '{"name": "order_fulfillment", "namespace": "orders", "version": "1.0.0"}',
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', 'X-API-Key': KEY },
+    body: '{"name": "order_fulfillment", "namespace": "orders", "version": "1.0.0"}',
   });
   assert.equal(status, 201);
   assert.equal((await s.ask('/v1/tasks', { headers: { authorization: `Bearer ${KEY}` } })).status, 200);
@@ -19,14 +21,42 @@ test('the call of the readme works as written, with a key configured', async () 
 
 test('without a right key: 401, on every route but health and docs', async () => {
   await using s = await fakeServer({ apiKeys: [KEY] });
-  for (const headers of [{}, { 'x-api-key': '' }, { 'x-api-key': 'wrong' }, { 'x-api-key': `${KEY}x` }, { authorization: KEY }, { authorization: `Basic ${KEY}` }]) {
-    for (const [method, path] of [['GET', '/v1/tasks'], ['POST', '/v1/tasks'], ['GET', '/metrics'], ['GET', '/v1/tasks/x/events'], ['GET', '/v1/nope'], ['PUT', '/v1/tasks']]) {
-      const { status, json } = await s.ask(path, { method, headers: headers as unknown as Record<string, string>, body: method === 'POST' ? ORDER : undefined });
+  for (const headers of [
+    {},
+    { 'x-api-key': '' },
+    { 'x-api-key': 'wrong' },
+    { 'x-api-key': `${KEY}x` },
+    { authorization: KEY },
+    { authorization: `Basic ${KEY}` },
+  ]) {
+    for (const [method, path] of [
+      ['GET', '/v1/tasks'],
+      ['POST', '/v1/tasks'],
+      ['GET', '/metrics'],
+      ['GET', '/v1/tasks/x/events'],
+      ['GET', '/v1/nope'],
+      ['PUT', '/v1/tasks'],
+    ]) {
+      const { status, json } = await s.ask(path, {
+        method,
+        headers: headers as unknown as Record<string, string>,
+        body: method === 'POST' ? ORDER : undefined,
+      });
       assert.equal(status, 401, `${method} ${path} ${JSON.stringify(headers)}`);
       assert.equal(json.error.code, 'UNAUTHENTICATED');
     }
   }
-  for (const path of ['/health', '/health/live', '/health/ready', '/health/detailed', '/docs', '/docs/', '/docs/openapi.json', '/docs/json', '/docs/static/swagger-ui.css']) {
+  for (const path of [
+    '/health',
+    '/health/live',
+    '/health/ready',
+    '/health/detailed',
+    '/docs',
+    '/docs/',
+    '/docs/openapi.json',
+    '/docs/json',
+    '/docs/static/swagger-ui.css',
+  ]) {
     assert.equal((await s.ask(path)).status, 200, path);
   }
   assert.equal(s.engine.calls.length, 0);

@@ -31,7 +31,10 @@ test('another content type, or none with a body, is 415', async () => {
 
 test('a key __proto__ is refused wherever it is, however it is spelt', async () => {
   await using s = await fakeServer();
-  for (const body of ['{"name":"order_fulfillment","namespace":"orders","context":{"a":[{"__proto__":{"x":1}}]}}', '{"context":{"a":[{"\\u005f_proto__":1}]}}']) {
+  for (const body of [
+    '{"name":"order_fulfillment","namespace":"orders","context":{"a":[{"__proto__":{"x":1}}]}}',
+    '{"context":{"a":[{"\\u005f_proto__":1}]}}',
+  ]) {
     const { status, json } = await s.ask('/v1/tasks', { method: 'POST', body });
     assert.equal(status, 400);
     assert.equal(json.error.field, 'context.a[0].__proto__');
@@ -78,6 +81,7 @@ test('a client that writes on before it reads still gets its answer', async () =
   }
   let text = '';
   socket.on('data', (d) => (text += String(d)));
+  socket.resume();
   await once(socket, 'end');
   assert.match(text, /^HTTP\/1\.1 401 /);
   assert.match(text, /UNAUTHENTICATED/);
@@ -96,7 +100,9 @@ test('a client that asks before it sends a large body is told no at once', async
   const ask = (bytes: number): Promise<number> =>
     new Promise((resolve, reject) => {
       const req = httpRequest(`${s.url}/v1/tasks`, {
-        method: 'POST', agent: false, headers: { 'content-type': 'application/json', 'content-length': String(bytes), expect: '100-continue' },
+        method: 'POST',
+        agent: false,
+        headers: { 'content-type': 'application/json', 'content-length': String(bytes), expect: '100-continue' },
       });
       req.on('continue', () => {
         continued.push(bytes);
@@ -120,7 +126,9 @@ test('an unknown route is 404, a wrong method 405 with Allow', async () => {
   assert.equal(unknown.status, 404);
   assert.equal(unknown.json.error.code, 'NOT_FOUND');
   for (const [method, path, allow] of [
-    ['PUT', '/v1/tasks', 'POST, GET, HEAD'], ['POST', '/health', 'GET, HEAD'], ['PUT', `/v1/tasks/${'0'.repeat(8)}`, 'GET, HEAD, PATCH, DELETE'],
+    ['PUT', '/v1/tasks', 'POST, GET, HEAD'],
+    ['POST', '/health', 'GET, HEAD'],
+    ['PUT', `/v1/tasks/${'0'.repeat(8)}`, 'GET, HEAD, PATCH, DELETE'],
     ['POST', '/v1/tasks/x/events', 'GET'],
   ]) {
     const { status, json, headers } = await s.ask(path, { method, body: {} });
@@ -152,7 +160,13 @@ test('every code of the registry answers with its status', async () => {
 
 test('a defect is INTERNAL: its text is in the log and nowhere else', async () => {
   await using s = await fakeServer();
-  for (const defect of [new Error('secret path /etc'), new TuttiError('INTERNAL', 'secret path /etc'), 'secret path /etc', undefined, Object.assign(new Error('secret'), { statusCode: 418 })]) {
+  for (const defect of [
+    new Error('secret path /etc'),
+    new TuttiError('INTERNAL', 'secret path /etc'),
+    'secret path /etc',
+    undefined,
+    Object.assign(new Error('secret'), { statusCode: 418 }),
+  ]) {
     s.log.length = 0;
     s.engine.failures.set('list', defect ?? null);
     const { status, text, json } = await s.ask('/v1/tasks', { headers: { 'x-request-id': 'mine-1' } });

@@ -52,8 +52,14 @@ test('every reference in the document leads somewhere, and every component is us
   const { components } = JSON.parse(text) as { components: { schemas: Record<string, unknown> } };
   const refs = new Set([...text.matchAll(/"\$ref":"([^"]+)"/g)].map((m) => m[1]));
   const names = Object.keys(components.schemas).map((n) => `#/components/schemas/${n}`);
-  assert.deepEqual([...refs].filter((r) => !names.includes(r)), []);
-  assert.deepEqual(names.filter((n) => !refs.has(n)), []);
+  assert.deepEqual(
+    [...refs].filter((r) => !names.includes(r)),
+    [],
+  );
+  assert.deepEqual(
+    names.filter((n) => !refs.has(n)),
+    [],
+  );
   assert.doesNotMatch(text, /\$defs|\$schema/);
 });
 
@@ -61,11 +67,22 @@ test('what is answered is what the document promises', async () => {
   await using s = await fakeServer();
   const id = await s.create({ context: { a: [1, null] }, tags: ['t'] });
   for (const [path, schema] of [
-    [`/v1/tasks/${id}`, wire.task], ['/v1/tasks', wire.taskList], ['/v1/tasks?page=1', wire.taskList], [`/v1/tasks/${id}/workflow_steps`, wire.step.array()],
-    [`/v1/tasks/${id}/workflow_steps/validate`, wire.step], [`/v1/tasks/${id}/audit`, wire.auditRow.array()], [`/v1/tasks/${id}/explain`, wire.stepExplanation.array()],
-    [`/v1/tasks/${id}/workflow_steps/validate/log`, wire.logLine.array()], ['/v1/templates', wire.templateList],
-    ['/v1/templates/orders/order_fulfillment', wire.templateVersions], ['/v1/templates/orders/order_fulfillment/1.0.0', wire.templateDetail],
-    ['/health', wire.health], ['/health/live', wire.liveness], ['/health/ready', wire.readiness], ['/health/detailed', wire.healthDetail], ['/v1/tasks/zz', wire.errorBody],
+    [`/v1/tasks/${id}`, wire.task],
+    ['/v1/tasks', wire.taskList],
+    ['/v1/tasks?page=1', wire.taskList],
+    [`/v1/tasks/${id}/workflow_steps`, wire.step.array()],
+    [`/v1/tasks/${id}/workflow_steps/validate`, wire.step],
+    [`/v1/tasks/${id}/audit`, wire.auditRow.array()],
+    [`/v1/tasks/${id}/explain`, wire.stepExplanation.array()],
+    [`/v1/tasks/${id}/workflow_steps/validate/log`, wire.logLine.array()],
+    ['/v1/templates', wire.templateList],
+    ['/v1/templates/orders/order_fulfillment', wire.templateVersions],
+    ['/v1/templates/orders/order_fulfillment/1.0.0', wire.templateDetail],
+    ['/health', wire.health],
+    ['/health/live', wire.liveness],
+    ['/health/ready', wire.readiness],
+    ['/health/detailed', wire.healthDetail],
+    ['/v1/tasks/zz', wire.errorBody],
   ] as const) {
     const { json } = await s.ask(path);
     const strict = 'shape' in schema ? schema.strict() : schema;
@@ -85,7 +102,10 @@ test('docs/metrics.md lists what is emitted, and nothing else', async () => {
   const text = page('metrics.md');
   assert.equal(text, metricsPage(), 'run: npm run docs');
   const emitted = [...(await s.ask('/metrics')).text.matchAll(/^# TYPE (\w+)/gm)].map((m) => m[1]);
-  assert.deepEqual([...text.matchAll(/^\| `(\w+)` /gm)].map((m) => m[1]), emitted);
+  assert.deepEqual(
+    [...text.matchAll(/^\| `(\w+)` /gm)].map((m) => m[1]),
+    emitted,
+  );
   assert.equal(emitted.length, METRICS.length);
 });
 

@@ -9,10 +9,22 @@ const post = (body: unknown) => ({ method: 'POST', body });
 test('a task is created with 201, its address and every field given', async () => {
   await using s = await fakeServer();
   const correlation = fakeUuid(77);
-  const { status, headers, json } = await s.ask('/v1/tasks', post({
-    ...ORDER, context: { orderId: 'A1', 'odd key': [1, { a: null }] }, priority: 0, tags: ['x'], initiator: 'me', source_system: 'shop', reason: 'why',
-    correlation_id: correlation, parent_correlation_id: correlation, options: { a: 1 }, requested_at: '2020-01-01T00:00:00Z',
-  }));
+  const { status, headers, json } = await s.ask(
+    '/v1/tasks',
+    post({
+      ...ORDER,
+      context: { orderId: 'A1', 'odd key': [1, { a: null }] },
+      priority: 0,
+      tags: ['x'],
+      initiator: 'me',
+      source_system: 'shop',
+      reason: 'why',
+      correlation_id: correlation,
+      parent_correlation_id: correlation,
+      options: { a: 1 },
+      requested_at: '2020-01-01T00:00:00Z',
+    }),
+  );
   assert.equal(status, 201);
   assert.equal(headers.location, `/v1/tasks/${json.task_uuid}`);
   assert.equal(headers['x-content-type-options'], 'nosniff');
@@ -23,8 +35,18 @@ test('a task is created with 201, its address and every field given', async () =
   assert.equal(json.completed_at, null);
   const given = s.engine.calls.find((c) => c.verb === 'trySubmit')!.args as Record<string, unknown>;
   assert.deepEqual(given, {
-    namespace: 'orders', name: 'order_fulfillment', version: '1.0.0', input: { orderId: 'A1', 'odd key': [1, { a: null }] }, priority: 0, tags: ['x'],
-    initiator: 'me', sourceSystem: 'shop', reason: 'why', correlationId: correlation, parentCorrelationId: correlation, options: { a: 1 },
+    namespace: 'orders',
+    name: 'order_fulfillment',
+    version: '1.0.0',
+    input: { orderId: 'A1', 'odd key': [1, { a: null }] },
+    priority: 0,
+    tags: ['x'],
+    initiator: 'me',
+    sourceSystem: 'shop',
+    reason: 'why',
+    correlationId: correlation,
+    parentCorrelationId: correlation,
+    options: { a: 1 },
   });
 });
 
@@ -66,7 +88,10 @@ for (const [what, body, field, message] of [
 test('every problem is listed when there are several', async () => {
   await using s = await fakeServer();
   const { json } = await s.ask('/v1/tasks', post({ name: '', namespace: 'n', priority: 9, nope: 1 }));
-  assert.deepEqual(json.error.details.issues.map((i: { field: string }) => i.field), ['name', 'priority', 'nope']);
+  assert.deepEqual(
+    json.error.details.issues.map((i: { field: string }) => i.field),
+    ['name', 'priority', 'nope'],
+  );
 });
 
 test('an unknown template is 404 and nothing is stored (row 73)', async () => {

@@ -25,8 +25,21 @@ test('events from the beginning, then live ones, and the end after the last', as
   s.engine.emit(id, 'step.state', { step: 'validate', state: 'in_progress' });
   s.engine.end(id, 'complete');
   const events = await seen;
-  assert.deepEqual(events.map((e) => [e.id, e.event, e.data.seq]), [['1', 'task.state', 1], ['2', 'step.state', 2], ['3', 'task.state', 3]]);
-  assert.deepEqual(events[1].data, { at: '2026-01-01T00:00:00.001Z', type: 'step.state', task_uuid: id, data: { step: 'validate', state: 'in_progress' }, seq: 2 });
+  assert.deepEqual(
+    events.map((e) => [e.id, e.event, e.data.seq]),
+    [
+      ['1', 'task.state', 1],
+      ['2', 'step.state', 2],
+      ['3', 'task.state', 3],
+    ],
+  );
+  assert.deepEqual(events[1].data, {
+    at: '2026-01-01T00:00:00.001Z',
+    type: 'step.state',
+    task_uuid: id,
+    data: { step: 'validate', state: 'in_progress' },
+    seq: 2,
+  });
   assert.equal(events[2].data.last, true);
 });
 
@@ -36,7 +49,8 @@ test('resumes after Last-Event-ID or ?after, the header first', async () => {
   for (let i = 0; i < 5; i++) s.engine.emit(id, 'step.state', { i });
   s.engine.end(id, 'complete');
   const url = `${s.url}/v1/tasks/${id}/events`;
-  const ids = async (u: string, headers?: Record<string, string>): Promise<(string | undefined)[]> => (await all(await openEvents(u, headers))).map((e) => e.id);
+  const ids = async (u: string, headers?: Record<string, string>): Promise<(string | undefined)[]> =>
+    (await all(await openEvents(u, headers))).map((e) => e.id);
   assert.deepEqual(await ids(url, { 'last-event-id': '4' }), ['5', '6', '7']);
   assert.deepEqual(await ids(`${url}?after=5`), ['6', '7']);
   assert.deepEqual(await ids(`${url}?after=5`, { 'last-event-id': '6' }), ['7']);
@@ -54,7 +68,10 @@ test('a cursor that is no number, or beyond the log, is 400; one older than what
   await using s = await fakeServer();
   const id = await s.create();
   for (const [path, headers, field] of [
-    ['', { 'last-event-id': 'abc' }, 'Last-Event-ID'], ['', { 'last-event-id': '-1' }, 'Last-Event-ID'], ['?after=1.5', {}, 'after'], ['?after=99', {}, 'after'],
+    ['', { 'last-event-id': 'abc' }, 'Last-Event-ID'],
+    ['', { 'last-event-id': '-1' }, 'Last-Event-ID'],
+    ['?after=1.5', {}, 'after'],
+    ['?after=99', {}, 'after'],
   ] as const) {
     const { status, json } = await s.ask(`/v1/tasks/${id}/events${path}`, { headers: headers as unknown as Record<string, string> });
     assert.equal(status, 400);
@@ -171,12 +188,13 @@ test('closing the server ends its streams and waits for what is being answered',
   let text = '';
   busy.on('data', (d) => (text += String(d)));
   busy.write('GET /v1/tasks HTTP/1.1\r\nhost: x\r\n\r\n');
+  const left = once(busy, 'close');
   await asked;
   const closing = s.close().then(() => (closed = true));
   assert.equal((await seen).length, 1);
   assert.equal(closed, false);
   release();
-  await closing;
+  await Promise.all([closing, left]);
   assert.match(text, /^HTTP\/1\.1 200 /);
   await assert.rejects(s.ask('/health'));
 });

@@ -24,7 +24,10 @@ export async function fakeServer(o: Partial<HttpServerOptions> = {}): Promise<Fa
   // The line that says where it listens.
   log.length = 0;
   const server: FakeServer = {
-    url, engine, log, close,
+    url,
+    engine,
+    log,
+    close,
     ask: (path, options) => ask(url + path, options),
     async create(body = {}) {
       const { json } = await ask(`${url}/v1/tasks`, { method: 'POST', body: { ...ORDER, ...body }, headers: o.apiKeys ? { 'x-api-key': o.apiKeys[0] } : {} });

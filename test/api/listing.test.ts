@@ -26,12 +26,15 @@ test('page 2 of 30 by tens has neighbours (row 85)', async () => {
   const { json, headers } = await s.ask('/v1/tasks?page=2&per_page=10&namespace=orders');
   assert.equal(json.tasks.length, 10);
   assert.deepEqual(json.pagination, {
-    page: 2, per_page: 10, total_count: 30, total_count_capped: false, total_pages: 3, has_next: true, has_previous: true,
+    page: 2,
+    per_page: 10,
+    total_count: 30,
+    total_count_capped: false,
+    total_pages: 3,
+    has_next: true,
+    has_previous: true,
   });
-  assert.equal(
-    headers.link,
-    '</v1/tasks?page=3&per_page=10&namespace=orders>; rel="next", </v1/tasks?page=1&per_page=10&namespace=orders>; rel="prev"',
-  );
+  assert.equal(headers.link, '</v1/tasks?page=3&per_page=10&namespace=orders>; rel="next", </v1/tasks?page=1&per_page=10&namespace=orders>; rel="prev"');
 });
 
 test('a task in a list has no steps and no context', async () => {
@@ -42,9 +45,19 @@ test('a task in a list has no steps and no context', async () => {
 });
 
 for (const [query, field] of [
-  ['per_page=0', 'per_page'], ['per_page=101', 'per_page'], ['page=0', 'page'], ['page=x', 'page'], ['limit=101', 'limit'], ['limit=0', 'limit'],
-  ['limit=', 'limit'], ['status=completed', 'status'], ['stauts=error', 'stauts'], ['cursor=', 'cursor'], ['page=1&cursor=c1', 'cursor'],
-  ['page=1&limit=5', 'limit'], ['namespace=a&namespace=b', 'namespace'],
+  ['per_page=0', 'per_page'],
+  ['per_page=101', 'per_page'],
+  ['page=0', 'page'],
+  ['page=x', 'page'],
+  ['limit=101', 'limit'],
+  ['limit=0', 'limit'],
+  ['limit=', 'limit'],
+  ['status=completed', 'status'],
+  ['stauts=error', 'stauts'],
+  ['cursor=', 'cursor'],
+  ['page=1&cursor=c1', 'cursor'],
+  ['page=1&limit=5', 'limit'],
+  ['namespace=a&namespace=b', 'namespace'],
 ] as const) {
   test(`400 naming ${field}: ?${query} (row 86)`, async () => {
     await using s = await fakeServer();
@@ -66,7 +79,15 @@ test('filters reach the engine; status is any of twelve, repeated or with commas
   await using s = await fakeServer();
   await s.ask('/v1/tasks?namespace=n&name=m&version=1&initiator=i&source_system=s&tag=t&status=error,complete&status=pending&limit=7&cursor=c0');
   assert.deepEqual(s.engine.calls.at(-1)!.args, {
-    namespace: 'n', name: 'm', version: '1', initiator: 'i', sourceSystem: 's', tag: 't', states: ['error', 'complete', 'pending'], limit: 7, cursor: 'c0',
+    namespace: 'n',
+    name: 'm',
+    version: '1',
+    initiator: 'i',
+    sourceSystem: 's',
+    tag: 't',
+    states: ['error', 'complete', 'pending'],
+    limit: 7,
+    cursor: 'c0',
   });
   for (const state of TASK_STATES) {
     assert.equal((await s.ask(`/v1/tasks?status=${state}`)).status, 200);

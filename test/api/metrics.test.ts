@@ -6,10 +6,15 @@ import { fakeServer, ORDER } from './fake-server.ts';
 
 /** name{labels} -> value */
 const parse = (text: string): Map<string, number> =>
-  new Map(text.split('\n').filter((l) => l !== '' && !l.startsWith('#')).map((l) => {
-    const at = l.lastIndexOf(' ');
-    return [l.slice(0, at), Number(l.slice(at + 1))];
-  }));
+  new Map(
+    text
+      .split('\n')
+      .filter((l) => l !== '' && !l.startsWith('#'))
+      .map((l) => {
+        const at = l.lastIndexOf(' ');
+        return [l.slice(0, at), Number(l.slice(at + 1))];
+      }),
+  );
 
 test('the text is well formed: each metric once, with HELP and TYPE before its samples', async () => {
   await using s = await fakeServer();
@@ -32,7 +37,10 @@ test('the text is well formed: each metric once, with HELP and TYPE before its s
     }
     assert.match(line, new RegExp(`^${current}(_bucket|_sum|_count)?(\\{\\w+="[^"]*"(,\\w+="[^"]*")*\\})? [\\d.e+-]+$`));
   }
-  assert.deepEqual([...seen], METRICS.map((m) => m.name));
+  assert.deepEqual(
+    [...seen],
+    METRICS.map((m) => m.name),
+  );
 });
 
 test('a histogram is cumulative and ends with +Inf = count', async () => {

@@ -19,13 +19,18 @@ async function pipelined(url: string, request: string, times: number): Promise<s
 
 test('row 104: with a full inbox POST is 503 with Retry-After, reads are served, and what was accepted is all there', async () => {
   const { config } = loadConfig({
-    env: { TUTTI_STORE_PATH: ':memory:', TUTTI_WEB_PORT: '0', TUTTI_ACTORS_TASK_REQUEST_CHANNEL_SIZE: '1', TUTTI_LOG_LEVEL: 'silent' }, cwd: import.meta.dirname,
+    env: { TUTTI_STORE_PATH: ':memory:', TUTTI_WEB_PORT: '0', TUTTI_ACTORS_TASK_REQUEST_CHANNEL_SIZE: '1', TUTTI_LOG_LEVEL: 'silent' },
+    cwd: import.meta.dirname,
   });
   const one = template('tests/one@1.0.0').step('only', async () => 1);
   const { url, tutti, stop } = await serve(config, { templates: [one], logTo: new PassThrough() });
   try {
     const body = '{"namespace":"tests","name":"one"}';
-    const text = await pipelined(url!, `POST /v1/tasks HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`, 50);
+    const text = await pipelined(
+      url!,
+      `POST /v1/tasks HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+      50,
+    );
     const statuses = [...text.matchAll(/HTTP\/1\.1 (\d+) /g)].map((m) => m[1]);
     assert.deepEqual([statuses.length, [...new Set(statuses)].sort()], [50, ['201', '503']]);
     const refused = text.slice(text.indexOf('HTTP/1.1 503'));

@@ -16,7 +16,10 @@ test('the stream tells the whole task, ids count from 1, and it closes after the
     if (e.data.data.step === 'held' && e.data.data.state === 'in_progress') s.gate.open();
   }
   const logged = seen.filter((e) => e.id !== undefined);
-  assert.deepEqual(logged.map((e) => Number(e.id)), logged.map((_, i) => i + 1));
+  assert.deepEqual(
+    logged.map((e) => Number(e.id)),
+    logged.map((_, i) => i + 1),
+  );
   assert.equal(logged.at(-1)!.data.data.state, 'complete');
   assert.equal(logged.at(-1)!.data.last, true);
   const complete = logged.filter((e) => e.event === 'step.state' && e.data.data.state === 'complete').map((e) => e.data.data.step);
@@ -62,7 +65,7 @@ test('closing the server under an open stream: the client comes back to the next
       id = await s.create(GATED);
       const stream = await openEvents(`${s.url}/v1/tasks/${id}/events`);
       const seen: SseEvent[] = [];
-      let closing: Promise<void> | undefined;
+      let closing: PromiseLike<void> | undefined;
       for await (const e of stream) {
         seen.push(e);
         if (e.data.data.step === 'held') closing ??= s[Symbol.asyncDispose]();

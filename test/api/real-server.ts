@@ -53,7 +53,9 @@ export async function realServer({ folder, ...o }: RealOptions = {}): Promise<Re
   const tutti = await Tutti.open({ store: join(own, 'tutti.db'), templates: [order, gated], retention: false, grace: 1000, logger: () => {} });
   const { url, close } = await startHttpServer({ engine: tutti.engine, port: 0, now: Date.now, ...o });
   return {
-    url, tutti, gate,
+    url,
+    tutti,
+    gate,
     ask: (path, options) => ask(url + path, options),
     async create(body) {
       const { status, json, text } = await ask(`${url}/v1/tasks`, { method: 'POST', body });

@@ -17,7 +17,10 @@ test('row 26: order fulfilment runs, 4 steps complete with results, ship_order l
   assert.deepEqual([task.total_steps, task.completed_steps, task.completion_percentage, task.execution_status], [4, 4, 100, 'all_complete']);
   assert.notEqual(task.completed_at, null);
   const { json: steps } = await s.ask(`/v1/tasks/${id}/workflow_steps`);
-  assert.deepEqual(steps.map((x: { results: unknown }) => x.results), [{ ok: true }, { held: 1 }, { paid: 30 }, { shipped: 'B7' }]);
+  assert.deepEqual(
+    steps.map((x: { results: unknown }) => x.results),
+    [{ ok: true }, { held: 1 }, { paid: 30 }, { shipped: 'B7' }],
+  );
   const last = steps.toSorted((a: { started_at: string }, b: { started_at: string }) => (a.started_at < b.started_at ? -1 : 1)).at(-1);
   assert.equal(last.name, 'ship_order');
 });
@@ -31,8 +34,16 @@ test('the call of the readme, as curl makes it, with a key configured and an emp
   }
   await using s = await realServer({ apiKeys: ['your-api-key'] });
   const { stdout } = await run('curl', [
-    '-s', '-X', 'POST', `${s.url}/v1/tasks`, '-H', 'Content-Type: application/json', '-H', 'X-API-Key: your-api-key',
-    '-d', '{"name": "order_fulfillment", "namespace": "orders", "version": "1.0.0"}',
+    '-s',
+    '-X',
+    'POST',
+    `${s.url}/v1/tasks`,
+    '-H',
+    'Content-Type: application/json',
+    '-H',
+    'X-API-Key: your-api-key',
+    '-d',
+    '{"name": "order_fulfillment", "namespace": "orders", "version": "1.0.0"}',
   ]);
   const task = JSON.parse(stdout) as { status: string; task_uuid: string; context: unknown };
   assert.ok(task.task_uuid, stdout);
@@ -48,7 +59,11 @@ test('row 119: right after POST the task is past pending', async () => {
 
 test('row 73: an unknown template or version is 404 and leaves nothing', async () => {
   await using s = await realServer();
-  for (const body of [{ ...ORDER, name: 'nope' }, { ...ORDER, version: '9.9.9' }, { ...ORDER, namespace: 'nope' }]) {
+  for (const body of [
+    { ...ORDER, name: 'nope' },
+    { ...ORDER, version: '9.9.9' },
+    { ...ORDER, namespace: 'nope' },
+  ]) {
     const { status, json } = await s.ask('/v1/tasks', post(body));
     assert.equal(status, 404);
     assert.equal(json.error.code, 'TEMPLATE_NOT_FOUND');
@@ -61,10 +76,16 @@ const nested = (depth: number): unknown => (depth === 0 ? 1 : { a: nested(depth 
 test('row 74: a context that breaks a limit is 400 with the field, and leaves nothing', async () => {
   await using s = await realServer();
   for (const [what, context, field] of [
-    ['array', [], 'context'], ['text', 'x', 'context'], ['above 1 MiB', Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`k${i}`, 'x'.repeat(6000)])), 'context'],
-    ['11 deep', nested(11), 'context.'], ['a long string', { note: 'x'.repeat(10_001) }, 'context.note'],
-    ['1001 keys', Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [`k${i}`, i])), 'context'], ['1001 items', { list: new Array(1001).fill(0) }, 'context.list'],
-    ['NUL', { a: '\u0000' }, 'context.a'], ['against the schema', { amount: 'many' }, 'context.amount'], ['below a minimum', { amount: -1 }, 'context.amount'],
+    ['array', [], 'context'],
+    ['text', 'x', 'context'],
+    ['above 1 MiB', Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`k${i}`, 'x'.repeat(6000)])), 'context'],
+    ['11 deep', nested(11), 'context.'],
+    ['a long string', { note: 'x'.repeat(10_001) }, 'context.note'],
+    ['1001 keys', Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [`k${i}`, i])), 'context'],
+    ['1001 items', { list: new Array(1001).fill(0) }, 'context.list'],
+    ['NUL', { a: '\u0000' }, 'context.a'],
+    ['against the schema', { amount: 'many' }, 'context.amount'],
+    ['below a minimum', { amount: -1 }, 'context.amount'],
     ['an integer above 2^53', { amount: 2 ** 60 }, 'context.amount'],
   ] as const) {
     const { status, json } = await s.ask('/v1/tasks', post({ ...ORDER, context }));
@@ -77,7 +98,10 @@ test('row 74: a context that breaks a limit is 400 with the field, and leaves no
 
 test('a body so deep that it could exhaust the stack is refused', async () => {
   await using s = await realServer();
-  const { status } = await s.ask('/v1/tasks', post(`{"name":"order_fulfillment","namespace":"orders","context":{"a":${'['.repeat(200_000)}${']'.repeat(200_000)}}}`));
+  const { status } = await s.ask(
+    '/v1/tasks',
+    post(`{"name":"order_fulfillment","namespace":"orders","context":{"a":${'['.repeat(200_000)}${']'.repeat(200_000)}}}`),
+  );
   assert.equal(status, 400);
   assert.equal((await s.ask('/health/ready')).status, 200);
 });
@@ -100,9 +124,7 @@ test('rows 85 and 86, and cursors: every task once, newest first', async () => {
   for (let i = 0; i < 30; i++) ids.push(await s.create({ ...ORDER, tags: [i % 2 ? 'odd' : 'even'], initiator: i < 10 ? 'ann' : 'bob', source_system: 'shop' }));
   const { json } = await s.ask('/v1/tasks?page=2&per_page=10');
   assert.equal(json.tasks.length, 10);
-  assert.deepEqual(
-    [json.pagination.total_count, json.pagination.has_next, json.pagination.has_previous, json.pagination.total_pages], [30, true, true, 3],
-  );
+  assert.deepEqual([json.pagination.total_count, json.pagination.has_next, json.pagination.has_previous, json.pagination.total_pages], [30, true, true, 3]);
   for (const q of ['per_page=0', 'per_page=101', 'page=0']) assert.equal((await s.ask(`/v1/tasks?${q}`)).status, 400);
 
   const seen: string[] = [];
@@ -185,7 +207,10 @@ test('audit, explain and log of a step', async () => {
   await using s = await realServer();
   const id = await s.create(GATED);
   const { json: explained } = await s.ask(`/v1/tasks/${id}/explain`);
-  assert.deepEqual(explained.map((e: { name: string }) => e.name), ['first', 'held', 'last']);
+  assert.deepEqual(
+    explained.map((e: { name: string }) => e.name),
+    ['first', 'held', 'last'],
+  );
   assert.ok(explained[2].gates.some((g: { kind: string }) => g.kind === 'dependency'));
   assert.equal((await s.ask(`/v1/tasks/${id}/explain?step=last`)).json.length, 1);
   s.gate.open();
@@ -194,13 +219,27 @@ test('audit, explain and log of a step', async () => {
   assert.equal(audit.length, 1);
   assert.deepEqual([audit[0].success, audit[0].step_name, audit[0].to_state, audit[0].task_uuid], [true, 'held', 'enqueued_for_orchestration', id]);
   assert.equal((await s.ask(`/v1/tasks/${id}/audit`)).json.length, 3);
-  assert.deepEqual((await s.ask(`/v1/tasks/${id}/workflow_steps/held/log`)).json.map((l: { message: string }) => l.message), ['waiting']);
+  assert.deepEqual(
+    (await s.ask(`/v1/tasks/${id}/workflow_steps/held/log`)).json.map((l: { message: string }) => l.message),
+    ['waiting'],
+  );
 });
 
 test('the version may be left out; priority and attribution are kept', async () => {
   await using s = await realServer();
   const correlation = '0192aaaa-0000-7000-8000-00000000000a';
-  const id = await s.create({ namespace: 'orders', name: 'order_fulfillment', priority: 1, tags: ['a', 'b'], initiator: 'ann', source_system: 'shop', reason: 'why', correlation_id: correlation, parent_correlation_id: correlation, options: { x: 1 } });
+  const id = await s.create({
+    namespace: 'orders',
+    name: 'order_fulfillment',
+    priority: 1,
+    tags: ['a', 'b'],
+    initiator: 'ann',
+    source_system: 'shop',
+    reason: 'why',
+    correlation_id: correlation,
+    parent_correlation_id: correlation,
+    options: { x: 1 },
+  });
   const { json } = await s.ask(`/v1/tasks/${id}`);
   assert.deepEqual(
     [json.version, json.priority, json.tags, json.initiator, json.source_system, json.reason, json.correlation_id, json.parent_correlation_id],
@@ -213,9 +252,13 @@ test('what the real engine answers is what the document promises', async () => {
   const id = await s.create(ORDER);
   await s.ended(id);
   for (const [path, schema] of [
-    [`/v1/tasks/${id}`, wire.task.strict()], ['/v1/tasks', wire.taskList.strict()], [`/v1/tasks/${id}/workflow_steps`, wire.step.strict().array()],
-    [`/v1/tasks/${id}/audit`, wire.auditRow.strict().array()], [`/v1/tasks/${id}/explain`, wire.stepExplanation.strict().array()],
-    ['/v1/templates', wire.templateList.strict()], ['/v1/templates/orders/order_fulfillment/1.0.0', wire.templateDetail.strict()],
+    [`/v1/tasks/${id}`, wire.task.strict()],
+    ['/v1/tasks', wire.taskList.strict()],
+    [`/v1/tasks/${id}/workflow_steps`, wire.step.strict().array()],
+    [`/v1/tasks/${id}/audit`, wire.auditRow.strict().array()],
+    [`/v1/tasks/${id}/explain`, wire.stepExplanation.strict().array()],
+    ['/v1/templates', wire.templateList.strict()],
+    ['/v1/templates/orders/order_fulfillment/1.0.0', wire.templateDetail.strict()],
     ['/health/detailed', wire.healthDetail.strict()],
   ] as const) {
     const { json } = await s.ask(path);
@@ -230,7 +273,13 @@ test('the metrics of the real engine move with its work', async () => {
   await using s = await realServer();
   await s.ended(await s.create(ORDER));
   const { text } = await s.ask('/metrics');
-  const value = (sample: string): number => Number(text.split('\n').find((l) => l.startsWith(`${sample} `))?.slice(sample.length + 1));
+  const value = (sample: string): number =>
+    Number(
+      text
+        .split('\n')
+        .find((l) => l.startsWith(`${sample} `))
+        ?.slice(sample.length + 1),
+    );
   assert.equal(value('tutti_tasks_submitted_total'), 1);
   assert.equal(value('tutti_tasks_finished_total{state="complete"}'), 1);
   assert.equal(value('tutti_attempts_total{event="completed"}'), 4);
@@ -240,4 +289,3 @@ test('the metrics of the real engine move with its work', async () => {
     assert.ok(value(sample) > 0, sample);
   }
 });
-

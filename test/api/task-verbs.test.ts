@@ -27,10 +27,13 @@ test('steps: wire names, base_state, results unless declined', async () => {
   const id = await s.create();
   s.engine.tasks.get(id)!.steps.push({ ...stepView(id, 'ship'), state: 'waiting_for_retry', baseState: 'pending', result: undefined });
   const { json } = await s.ask(`/v1/tasks/${id}/workflow_steps`);
-  assert.deepEqual(json.map((x: Record<string, unknown>) => [x.name, x.current_state, x.base_state, x.results]), [
-    ['validate', 'complete', 'complete', { ok: true }],
-    ['ship', 'waiting_for_retry', 'pending', null],
-  ]);
+  assert.deepEqual(
+    json.map((x: Record<string, unknown>) => [x.name, x.current_state, x.base_state, x.results]),
+    [
+      ['validate', 'complete', 'complete', { ok: true }],
+      ['ship', 'waiting_for_retry', 'pending', null],
+    ],
+  );
   assert.equal(json[0].completed_at, '2026-01-01T00:00:00.020Z');
   const without = await s.ask(`/v1/tasks/${id}/workflow_steps?results=false`);
   assert.equal('results' in without.json[0], false);
@@ -69,7 +72,16 @@ test('rows of the audit have ids of their own', () => {
   assert.ok(ids.every(isUuid));
 });
 
-for (const path of ['', '/workflow_steps', '/workflow_steps/validate', '/workflow_steps/validate/audit', '/workflow_steps/validate/log', '/audit', '/explain', '/events']) {
+for (const path of [
+  '',
+  '/workflow_steps',
+  '/workflow_steps/validate',
+  '/workflow_steps/validate/audit',
+  '/workflow_steps/validate/log',
+  '/audit',
+  '/explain',
+  '/events',
+]) {
   test(`an unknown task is 404, an id that is no UUID 400: GET …${path} (row 82)`, async () => {
     await using s = await fakeServer();
     const unknown = await s.ask(`/v1/tasks/${fakeUuid(9)}${path}`);

@@ -8,11 +8,21 @@ test('templates: list, filter, versions, detail with the schema of the input', a
   assert.deepEqual(list.namespaces, ['orders']);
   assert.equal(list.templates[0].step_count, 1);
   assert.equal((await s.ask('/v1/templates?namespace=none')).json.total_count, 0);
-  assert.deepEqual((await s.ask('/v1/templates/orders/order_fulfillment')).json.versions.map((v: { version: string }) => v.version), ['1.0.0']);
+  assert.deepEqual(
+    (await s.ask('/v1/templates/orders/order_fulfillment')).json.versions.map((v: { version: string }) => v.version),
+    ['1.0.0'],
+  );
   const { json } = await s.ask('/v1/templates/orders/order_fulfillment/1.0.0');
   assert.deepEqual(json.input_schema, { type: 'object', properties: { orderId: { type: 'string' } } });
   assert.equal(json.steps[0].timeout_seconds, 1.5);
-  assert.deepEqual(json.steps[0].retry, { retryable: true, max_attempts: 3, backoff: 'exponential', backoff_base_ms: 1000, max_backoff_ms: 30_000, jitter: 0.1 });
+  assert.deepEqual(json.steps[0].retry, {
+    retryable: true,
+    max_attempts: 3,
+    backoff: 'exponential',
+    backoff_base_ms: 1000,
+    max_backoff_ms: 30_000,
+    jitter: 0.1,
+  });
   assert.deepEqual(json.lifecycle, { max_duration_minutes: 5 });
 });
 

@@ -3,7 +3,16 @@ import { ERRORS, TuttiError } from '../../src/core/errors.ts';
 import type { Json } from '../../src/core/definition.ts';
 import type { EngineFacade, EngineHealth, EngineMetrics } from '../../src/engine/facade.ts';
 import type {
-  AuditView, ExplainView, ListRequest, ListResult, StepView, SubmitRequest, TaskEvent, TaskOutcome, TaskView, TemplateView,
+  AuditView,
+  ExplainView,
+  ListRequest,
+  ListResult,
+  StepView,
+  SubmitRequest,
+  TaskEvent,
+  TaskOutcome,
+  TaskView,
+  TemplateView,
 } from '../../src/engine/views.ts';
 import type { WorkerPort } from '../../src/engine/worker-port.ts';
 
@@ -35,14 +44,27 @@ export class FakeEngine implements EngineFacade {
 
   readonly templateViews: TemplateView[] = [
     {
-      namespace: 'orders', name: 'order_fulfillment', version: '1.0.0', revision: 1, registered: true, createdAt: START,
+      namespace: 'orders',
+      name: 'order_fulfillment',
+      version: '1.0.0',
+      revision: 1,
+      registered: true,
+      createdAt: START,
       definition: {
-        namespace: 'orders', name: 'order_fulfillment', version: '1.0.0', description: 'An order', policy: 'fail',
+        namespace: 'orders',
+        name: 'order_fulfillment',
+        version: '1.0.0',
+        description: 'An order',
+        policy: 'fail',
         inputSchema: { type: 'object', properties: { orderId: { type: 'string' } } },
         lifecycle: { maxDurationMinutes: 5 },
         steps: [
           {
-            name: 'validate', type: 'standard', handler: 'orders/order_fulfillment@1.0.0:validate', dependencies: [], timeoutMs: 1500,
+            name: 'validate',
+            type: 'standard',
+            handler: 'orders/order_fulfillment@1.0.0:validate',
+            dependencies: [],
+            timeoutMs: 1500,
             retry: { retryable: true, maxAttempts: 3, backoff: 'exponential', baseMs: 1000, maxMs: 30_000, jitter: 0.1 },
           },
         ],
@@ -86,7 +108,8 @@ export class FakeEngine implements EngineFacade {
     this.#enter('submitMany');
     const all: SubmitRequest[] = [];
     for (const r of rs) {
-      if (!this.templateViews.some((t) => t.name === r.name)) throw new TuttiError('TEMPLATE_NOT_FOUND', `no template ${r.namespace}/${r.name}`, { field: 'name' });
+      if (!this.templateViews.some((t) => t.name === r.name))
+        throw new TuttiError('TEMPLATE_NOT_FOUND', `no template ${r.namespace}/${r.name}`, { field: 'name' });
       all.push(r);
     }
     const ids: string[] = [];
@@ -100,8 +123,12 @@ export class FakeEngine implements EngineFacade {
   }
   async list(r: ListRequest): Promise<ListResult> {
     this.#enter('list', r);
-    if (r.cursor !== undefined && !r.cursor.startsWith('c')) throw new TuttiError('INVALID_CURSOR', 'the cursor was not issued by this list', { field: 'cursor' });
-    const all = [...this.tasks.values()].map((t) => t.view).filter((t) => !r.states || r.states.includes(t.state)).reverse();
+    if (r.cursor !== undefined && !r.cursor.startsWith('c'))
+      throw new TuttiError('INVALID_CURSOR', 'the cursor was not issued by this list', { field: 'cursor' });
+    const all = [...this.tasks.values()]
+      .map((t) => t.view)
+      .filter((t) => !r.states || r.states.includes(t.state))
+      .reverse();
     if (r.page !== undefined) {
       const from = (r.page - 1) * r.perPage!;
       return { tasks: all.slice(from, from + r.perPage!), nextCursor: null, total: all.length, totalCapped: false };
@@ -121,14 +148,33 @@ export class FakeEngine implements EngineFacade {
   }
   async audit(id: string, ref?: string): Promise<AuditView[]> {
     const step = ref === undefined ? this.#found(id).steps[0] : await this.step(id, ref);
-    return [{
-      stepId: step.id, taskId: id, stepName: step.name, token: 1, attempt: 1, recordedAt: START + 20, startedAt: START, outcome: 'completed',
-      success: true, executionTimeMs: 20, fromState: 'in_progress', toState: 'complete', error: null,
-    }];
+    return [
+      {
+        stepId: step.id,
+        taskId: id,
+        stepName: step.name,
+        token: 1,
+        attempt: 1,
+        recordedAt: START + 20,
+        startedAt: START,
+        outcome: 'completed',
+        success: true,
+        executionTimeMs: 20,
+        fromState: 'in_progress',
+        toState: 'complete',
+        error: null,
+      },
+    ];
   }
   async explain(id: string, ref?: string): Promise<ExplainView[]> {
     const steps = ref === undefined ? this.#found(id).steps : [await this.step(id, ref)];
-    return steps.map((s) => ({ stepId: s.id, name: s.name, state: s.state, runnable: true, gates: [{ kind: 'slots', message: 'all slots are taken', details: { used: 50 } }] }));
+    return steps.map((s) => ({
+      stepId: s.id,
+      name: s.name,
+      state: s.state,
+      runnable: true,
+      gates: [{ kind: 'slots', message: 'all slots are taken', details: { used: 50 } }],
+    }));
   }
   async attemptLog(id: string, ref: string): Promise<{ at: number; level: string; message: string; token: number }[]> {
     await this.step(id, ref);
@@ -208,31 +254,98 @@ export class FakeEngine implements EngineFacade {
 
 function taskView(id: string, r: SubmitRequest, n: number): TaskView {
   return {
-    id, namespace: r.namespace, name: r.name, version: r.version ?? '1.0.0', state: 'pending', priority: r.priority ?? 2, policy: 'fail',
-    createdAt: START + n, updatedAt: START + n, completedAt: null, deadlineAt: null, input: r.input as Json, initiator: r.initiator ?? 'system',
-    sourceSystem: r.sourceSystem ?? 'tutti', reason: r.reason ?? '', tags: r.tags ?? [], correlationId: r.correlationId ?? id,
-    parentCorrelationId: r.parentCorrelationId ?? null, error: null, totalSteps: 1, pendingSteps: 1, inProgressSteps: 0, completedSteps: 0,
-    failedSteps: 0, cancelledSteps: 0, readySteps: 1, failedStepNames: [], stopping: 0, executionStatus: 'has_ready_steps',
-    recommendedAction: 'execute_ready_steps', completionPercentage: 0, healthStatus: 'healthy',
+    id,
+    namespace: r.namespace,
+    name: r.name,
+    version: r.version ?? '1.0.0',
+    state: 'pending',
+    priority: r.priority ?? 2,
+    policy: 'fail',
+    createdAt: START + n,
+    updatedAt: START + n,
+    completedAt: null,
+    deadlineAt: null,
+    input: r.input as Json,
+    initiator: r.initiator ?? 'system',
+    sourceSystem: r.sourceSystem ?? 'tutti',
+    reason: r.reason ?? '',
+    tags: r.tags ?? [],
+    correlationId: r.correlationId ?? id,
+    parentCorrelationId: r.parentCorrelationId ?? null,
+    error: null,
+    totalSteps: 1,
+    pendingSteps: 1,
+    inProgressSteps: 0,
+    completedSteps: 0,
+    failedSteps: 0,
+    cancelledSteps: 0,
+    readySteps: 1,
+    failedStepNames: [],
+    stopping: 0,
+    executionStatus: 'has_ready_steps',
+    recommendedAction: 'execute_ready_steps',
+    completionPercentage: 0,
+    healthStatus: 'healthy',
   };
 }
 
 export const stepView = (taskId: string, name = 'validate'): StepView => ({
-  id: fakeUuid(0xabc000), taskId, name, state: 'complete', baseState: 'complete', reason: null, handler: `h:${name}`, createdAt: START, updatedAt: START + 1,
-  startedAt: START, completedAt: START + 20, dependencies: [], dependenciesSatisfied: true, retryEligible: false, readyForExecution: false, totalParents: 0,
-  completedParents: 0, attempts: 1, maxAttempts: 3, lastFailureAt: null, nextRetryAt: null, lastAttemptedAt: START, priority: 2, error: null,
-  result: { ok: true }, stopping: false, progress: { fraction: 1, message: null, at: START },
+  id: fakeUuid(0xabc000),
+  taskId,
+  name,
+  state: 'complete',
+  baseState: 'complete',
+  reason: null,
+  handler: `h:${name}`,
+  createdAt: START,
+  updatedAt: START + 1,
+  startedAt: START,
+  completedAt: START + 20,
+  dependencies: [],
+  dependenciesSatisfied: true,
+  retryEligible: false,
+  readyForExecution: false,
+  totalParents: 0,
+  completedParents: 0,
+  attempts: 1,
+  maxAttempts: 3,
+  lastFailureAt: null,
+  nextRetryAt: null,
+  lastAttemptedAt: START,
+  priority: 2,
+  error: null,
+  result: { ok: true },
+  stopping: false,
+  progress: { fraction: 1, message: null, at: START },
 });
 
 function emptyMetrics(): EngineMetrics {
   const histogram = () => ({ bounds: [1, 10], counts: [0, 0, 0], sum: 0 });
   return {
     actors: (['task_request', 'step_enqueuer', 'result_processor', 'task_finalizer'] as const).map((name) => ({
-      name, depth: 0, capacity: 1000, accepted: 0, refused: 0, handled: 0, timeMs: 0,
+      name,
+      depth: 0,
+      capacity: 1000,
+      accepted: 0,
+      refused: 0,
+      handled: 0,
+      timeMs: 0,
     })),
-    turns: 0, turnRows: histogram(), turnSeconds: histogram(), commitSeconds: histogram(), commitFailures: 0, tasks: {}, steps: {}, submitted: 0, finished: {},
-    attempts: { started: 0, completed: 0, failed: 0, retried: 0, timedOut: 0, lost: 0, late: 0 }, slots: { total: 50, used: 0, stopping: 0 },
-    cachedSteps: 0, reconcilerRepairs: 0, retentionRemoved: 0, ready: 0,
+    turns: 0,
+    turnRows: histogram(),
+    turnSeconds: histogram(),
+    commitSeconds: histogram(),
+    commitFailures: 0,
+    tasks: {},
+    steps: {},
+    submitted: 0,
+    finished: {},
+    attempts: { started: 0, completed: 0, failed: 0, retried: 0, timedOut: 0, lost: 0, late: 0 },
+    slots: { total: 50, used: 0, stopping: 0 },
+    cachedSteps: 0,
+    reconcilerRepairs: 0,
+    retentionRemoved: 0,
+    ready: 0,
   };
 }
 

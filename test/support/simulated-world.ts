@@ -164,7 +164,7 @@ export class SimulatedWorld {
   }
 
   /** Runs until every known task is where it stays. */
-  async finish(limitMs = 48 * 3_600_000): Promise<void> {
+  async finish(limitMs = 3_600_000): Promise<void> {
     try {
       await this.machine.runUntil(() => this.settled(), limitMs, 'the end of all tasks');
     } catch (e) {

@@ -111,8 +111,10 @@ export class TaskRequest implements Actor {
     };
     check().catch(() => {
       this.inbox.putBack(items);
-      this.#checking = false;
-      this.#p.host.timer(100, this.#wake);
+      this.#p.host.timer(100, () => {
+        this.#checking = false;
+        this.#wake();
+      });
     });
   }
 }

@@ -35,10 +35,14 @@ function toTuttiError(e: unknown): TuttiError {
   if (isTuttiError(e)) return e.code === 'INTERNAL' ? new TuttiError('INTERNAL', INTERNAL, { cause: e }) : e;
   const { code, statusCode, message } = (e ?? {}) as Partial<FastifyError>;
   switch (code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE': return new TuttiError('BODY_TOO_LARGE', 'the request body is larger than this server takes', { field: 'body' });
-    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE': return new TuttiError('UNSUPPORTED_MEDIA_TYPE', 'the body must have the content type application/json', { field: 'content-type' });
-    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH': return new TuttiError('INVALID_INPUT', 'the body is not as long as its content-length says', { field: 'content-length' });
-    case 'FST_ERR_BAD_URL': return new TuttiError('INVALID_INPUT', 'the address holds a broken percent escape', { field: 'url' });
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new TuttiError('BODY_TOO_LARGE', 'the request body is larger than this server takes', { field: 'body' });
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new TuttiError('UNSUPPORTED_MEDIA_TYPE', 'the body must have the content type application/json', { field: 'content-type' });
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return new TuttiError('INVALID_INPUT', 'the body is not as long as its content-length says', { field: 'content-length' });
+    case 'FST_ERR_BAD_URL':
+      return new TuttiError('INVALID_INPUT', 'the address holds a broken percent escape', { field: 'url' });
     default:
       // Nothing else of the framework reaches a caller by its own words, except what it calls the caller's fault.
       return statusCode !== undefined && statusCode >= 400 && statusCode < 500 && code?.startsWith('FST_ERR_')

@@ -11,7 +11,10 @@ export function sendArray<V, W>(reply: FastifyReply, items: readonly V[], toWire
 
 function* chunks<V, W>(items: readonly V[], toWire: (v: V) => W): Generator<string> {
   for (let at = 0; at < items.length; at += CHUNK) {
-    const text = items.slice(at, at + CHUNK).map((v) => JSON.stringify(toWire(v))).join(',');
+    const text = items
+      .slice(at, at + CHUNK)
+      .map((v) => JSON.stringify(toWire(v)))
+      .join(',');
     yield `${at === 0 ? '[' : ','}${text}${at + CHUNK >= items.length ? ']' : ''}`;
   }
 }

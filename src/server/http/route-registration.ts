@@ -42,7 +42,13 @@ function registerRoute(app: FastifyInstance, services: Services, name: HandlerNa
     },
     handler: (request: FastifyRequest, reply: FastifyReply) =>
       handler({
-        params: request.params, query: request.query, body: request.body ?? undefined, services, engine, request, reply,
+        params: request.params,
+        query: request.query,
+        body: request.body ?? undefined,
+        services,
+        engine,
+        request,
+        reply,
       } as Call<HandlerName>),
   });
 }

@@ -106,7 +106,7 @@ export async function buildHttpServer(o: HttpServerOptions, keys: ApiKeys): Prom
     const streamed = route?.contentType === 'text/event-stream' && reply.statusCode === 200;
     counters.record(route ? request.method : 'other', route?.path ?? 'other', reply.statusCode, streamed ? null : reply.elapsedTime / 1000);
     if (o.logRequests) request.log.info({ request_id: request.id, method: request.method, url: request.url, status: reply.statusCode, ms: reply.elapsedTime });
-    
+    if (closing) app.server.closeIdleConnections();
     done();
   });
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
@@ -151,19 +151,27 @@ function listenError(e: unknown, host: string, port: number): unknown {
   const { code } = e as NodeJS.ErrnoException;
   const change = 'choose another in [orchestration.web] or with TUTTI_WEB_';
   switch (code) {
-    case 'EADDRINUSE': return new TuttiError('INVALID_CONFIG', `port ${port} on ${host} is in use; ${change}PORT`, { field: 'orchestration.web.port', cause: e });
-    case 'EACCES': return new TuttiError('INVALID_CONFIG', `this user may not listen on port ${port}; ${change}PORT`, { field: 'orchestration.web.port', cause: e });
+    case 'EADDRINUSE':
+      return new TuttiError('INVALID_CONFIG', `port ${port} on ${host} is in use; ${change}PORT`, { field: 'orchestration.web.port', cause: e });
+    case 'EACCES':
+      return new TuttiError('INVALID_CONFIG', `this user may not listen on port ${port}; ${change}PORT`, { field: 'orchestration.web.port', cause: e });
     case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND': return new TuttiError('INVALID_CONFIG', `${host} is no address of this machine; ${change}HOST`, { field: 'orchestration.web.host', cause: e });
-    default: return e;
+    case 'ENOTFOUND':
+      return new TuttiError('INVALID_CONFIG', `${host} is no address of this machine; ${change}HOST`, { field: 'orchestration.web.host', cause: e });
+    default:
+      return e;
   }
 }
 
 /** What is not even HTTP, or too long in its first lines. */
 function badRequestLine(this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-  const [status, message] = error.code === 'HPE_HEADER_OVERFLOW' ? ['431 Request Header Fields Too Large', 'the headers are larger than this server takes']
-    : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? ['408 Request Timeout', 'the request took too long to arrive'] : ['400 Bad Request', 'this is not an HTTP request'];
+  const [status, message] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? ['431 Request Header Fields Too Large', 'the headers are larger than this server takes']
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ['408 Request Timeout', 'the request took too long to arrive']
+        : ['400 Bad Request', 'this is not an HTTP request'];
   const body = JSON.stringify({ error: { code: 'INVALID_INPUT', message, request_id: '' } });
   socket.end(`HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
 }

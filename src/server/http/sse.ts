@@ -164,5 +164,4 @@ class EventStream {
 }
 
 /** JSON text holds no line break, so one data line is enough. */
-const frame = (e: TaskEvent): string =>
-  `${e.seq === undefined ? '' : `id: ${e.seq}\n`}event: ${e.type}\ndata: ${JSON.stringify(eventToWire(e))}\n\n`;
+const frame = (e: TaskEvent): string => `${e.seq === undefined ? '' : `id: ${e.seq}\n`}event: ${e.type}\ndata: ${JSON.stringify(eventToWire(e))}\n\n`;

@@ -5,10 +5,12 @@ import { type ErrorCode, TuttiError } from '../../core/errors.ts';
 export type RequestPart = 'params' | 'querystring' | 'body';
 
 /** For fastify's validatorCompiler: `{ value }`, or `{ error }` that reaches the error handler as it is. */
-export const compileValidator = (schema: z.ZodType, part: RequestPart) => (data: unknown): { value: unknown } | { error: TuttiError } => {
-  const result = schema.safeParse(data, undefined);
-  return result.success ? { value: result.data } : { error: inputError(result.error.issues, data, part) };
-};
+export const compileValidator =
+  (schema: z.ZodType, part: RequestPart) =>
+  (data: unknown): { value: unknown } | { error: TuttiError } => {
+    const result = schema.safeParse(data, undefined);
+    return result.success ? { value: result.data } : { error: inputError(result.error.issues, data, part) };
+  };
 
 const ISSUES_SHOWN = 20;
 
@@ -42,7 +44,8 @@ function describe(issue: z.core.$ZodIssue, data: unknown): Problem[] {
   return [{ field, message: issue.message.replace(/^Invalid input: /, 'is invalid: ') }];
 }
 
-const valueAt = (data: unknown, path: readonly PropertyKey[]): unknown => path.reduce<unknown>((v, key) => (v as Record<PropertyKey, unknown> | null)?.[key], data);
+const valueAt = (data: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>((v, key) => (v as Record<PropertyKey, unknown> | null)?.[key], data);
 
 /** `tasks[3].context.items[0]` */
 export const pathOf = (path: readonly PropertyKey[]): string =>

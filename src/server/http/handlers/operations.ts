@@ -22,7 +22,12 @@ export const operationHandlers: Handlers<'health' | 'healthLive' | 'healthReady'
       ...found,
       uptime_seconds: (services.now() - services.startedAt) / 1000,
       actors: actors.map((a) => ({
-        name: a.name, depth: a.depth, capacity: a.capacity, saturation: a.capacity === 0 ? 0 : a.depth / a.capacity, accepted: a.accepted, refused: a.refused,
+        name: a.name,
+        depth: a.depth,
+        capacity: a.capacity,
+        saturation: a.capacity === 0 ? 0 : a.depth / a.capacity,
+        accepted: a.accepted,
+        refused: a.refused,
       })),
       slots,
     };

@@ -108,7 +108,13 @@ function inBulk(e: unknown, looked: number, count: number): unknown {
 
 function listRequest(q: Call<'listTasks'>['query']): ListRequest {
   const filters: ListRequest = {
-    namespace: q.namespace, name: q.name, version: q.version, states: q.status, initiator: q.initiator, sourceSystem: q.source_system, tag: q.tag,
+    namespace: q.namespace,
+    name: q.name,
+    version: q.version,
+    states: q.status,
+    initiator: q.initiator,
+    sourceSystem: q.source_system,
+    tag: q.tag,
   };
   const paged = q.page !== undefined || q.per_page !== undefined;
   if (!paged) return { ...filters, cursor: q.cursor, limit: q.limit ?? PAGE_SIZE };

@@ -10,7 +10,10 @@ export const templateHandlers: Handlers<'listTemplates' | 'listTemplateVersions'
   },
 
   listTemplateVersions({ engine, params: { namespace, name } }) {
-    const versions = engine.templates({ namespace }).filter((t) => t.name === name).map(templateSummaryToWire);
+    const versions = engine
+      .templates({ namespace })
+      .filter((t) => t.name === name)
+      .map(templateSummaryToWire);
     if (versions.length === 0) throw new TuttiError('TEMPLATE_NOT_FOUND', `no template ${namespace}/${name} is registered`, { field: 'name' });
     return { namespace, name, versions };
   },

@@ -1,0 +1,11 @@
+import { DatabaseSync } from 'node:sqlite';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { Diamonds } from './bed.ts';
+import { Tutti } from '../src/main.ts';
+const d = mkdtempSync('/tmp/bp-'); const ds = new Diamonds(2100);
+const t = await Tutti.open({ store: d + '/x.db', templates: [ds.template], slots: Number(process.argv[2] ?? 50) });
+await ds.run(t, 30); await ds.run(t, 1000); await t.close();
+const db = new DatabaseSync(d + '/x.db');
+console.log(db.prepare('select count(*) n, sum(count) e, avg(length(body)) l from log').get(), db.prepare("select name, count(*) pages, sum(payload) bytes, sum(pgsize) size from dbstat group by name order by size desc").all().map((r: any) => `${r.name} ${r.pages}p ${r.bytes}/${r.size}`));
+for (const r of db.prepare('select seq, count, body from log where task = (select max(task) from log) order by seq').all() as any[]) console.log(r.seq, r.body);
+rmSync(d, { recursive: true });

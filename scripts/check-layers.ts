@@ -46,7 +46,7 @@ export const LAYERS: readonly LayerRule[] = [
     name: 'server',
     files: /^server\//,
     imports: ['core', 'contract', 'ports'],
-    packages: ['fastify', '@fastify/swagger', '@fastify/swagger-ui', 'fastify-type-provider-zod', 'pino', 'zod', '@prometheus-io/client'],
+    packages: ['fastify', '@fastify/swagger', '@fastify/swagger-ui', 'pino', 'zod'],
     node: 'all',
     impure: false,
   },

@@ -104,7 +104,7 @@ function moveTo(out: Decisions, g: TaskGraph, to: TaskState): void {
   const completedAt = ends ? out.now : null;
   const counts = ends ? g.counts : null;
   const error = ends && to !== Task.complete ? g.failure : null;
-  const wakeAt = ends ? null : g.deadlineAt;
+  const wakeAt = !ends ? g.deadlineAt : g.debts.length > 0 ? out.now : null;
   if (fresh !== null) {
     fresh.state = to;
     fresh.completedAt = completedAt;

@@ -6,6 +6,7 @@ import type { Decisions } from './decisions.ts';
 import type { TaskGraph } from './graph.ts';
 import { endedEvent, stepEvent } from './log.ts';
 import { rank } from './rank.ts';
+import { Task, isTaskTerminal } from './task-states.ts';
 import { Reason, Step, isStepSuccessful, isStepTerminal } from './step-states.ts';
 
 /** Rows written at once when a decision ends many pending steps; the rest end by implication and follow in chunks. */
@@ -122,5 +123,11 @@ export function payDebts(out: Decisions, g: TaskGraph, limit: number): void {
     w.state = Step.cancelled;
     w.reason = g.reason![no];
     w.finishedAt = g.debtsAt;
+    if (g.taskState === Task.cancelled && w.reason === Reason.taskEnded) w.error = g.failure;
+  }
+  // The task's own row kept a wake-up for the case that the process dies before this.
+  if (g.debts.length === 0 && isTaskTerminal(g.taskState)) {
+    const error = g.taskState === Task.complete ? null : g.failure;
+    out.changes.taskUpdates.push({ id: g.id, fromState: g.taskState, state: g.taskState, completedAt: g.completedAt, wakeAt: null, counts: g.counts, error });
   }
 }

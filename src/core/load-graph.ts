@@ -94,17 +94,27 @@ function applyImplied(g: TaskGraph): void {
     for (let e = outStart[no]; e < outStart[no + 1]; e++) {
       const next = outs[e];
       if (outRequired[e] === 0 || g.state[next] !== Step.pending) continue;
-      imply(g, next, Reason.dependencyFailed);
+      imply(g, next, endedWithTask(g, no) ?? Reason.dependencyFailed);
       stack.push(next);
     }
   }
-  if (isTaskTerminal(g.taskState)) for (let no = 0; no < g.size; no++) if (g.state[no] === Step.pending) imply(g, no, Reason.taskEnded);
+  if (!isTaskTerminal(g.taskState)) return;
+  let reason: number = Reason.taskEnded;
+  for (let no = 0; no < g.size; no++) if (endedWithTask(g, no) === Reason.expired) reason = Reason.expired;
+  for (let no = 0; no < g.size; no++) if (g.state[no] === Step.pending) imply(g, no, reason);
+}
+
+/** The reason of a step that was cancelled because its task ended, and not for its dependencies. */
+function endedWithTask(g: TaskGraph, no: number): number | undefined {
+  const reason = g.state[no] === Step.cancelled ? g.reason?.[no] : undefined;
+  return reason === Reason.taskEnded || reason === Reason.expired ? reason : undefined;
 }
 
 function imply(g: TaskGraph, no: number, reason: number): void {
   g.state[no] = Step.cancelled;
   g.setReason(no, reason);
   g.debts.push(no);
+  g.debtsAt = g.completedAt ?? g.createdAt;
 }
 
 /** Derives every counter from the states. The reconciler compares with what it gives. */

@@ -4,12 +4,11 @@
  * Assignments and stops leave only after the commit that made them true (I1).
  */
 import type { Start } from '../core/decisions.ts';
-import type { JsonObject } from '../core/definition.ts';
 import type { StepError, TuttiError } from '../core/errors.ts';
 import type { TaskGraph } from '../core/graph.ts';
-import type { StepRules } from '../core/shape.ts';
 import { Step, isStepTerminal } from '../core/step-states.ts';
 import type { PayloadKey, Store } from '../store/store.ts';
+import { LocalAssignment, type TemplateName } from './local-assignment.ts';
 import type { PayloadCache } from './payload-cache.ts';
 import type { Assignment, AttemptOutcome, DependencyResult, StopReason, WorkerHello, WorkerPort, WorkerSession, WorkerSink } from './worker-port.ts';
 
@@ -38,12 +37,6 @@ export interface WorkerInput {
   /** Slots or handlers came. */
   capacity(): void;
   resultRoom(): Promise<void>;
-}
-
-export interface TemplateName {
-  namespace: string;
-  name: string;
-  version: string;
 }
 
 export interface DispatcherOptions {
@@ -145,86 +138,6 @@ export class Session implements WorkerSession {
   #drain(): void {
     while (this.#backlog.length > 0 && this.#backlog[0]()) this.#backlog.shift();
     if (this.#backlog.length > 0) void this.#d.o.input.resultRoom().then(() => this.#drain());
-  }
-}
-
-/** An assignment inside one process: what few handlers look at is computed when they do. */
-class LocalAssignment implements Assignment {
-  readonly task: number;
-  readonly no: number;
-  readonly token: number;
-  readonly phase = 'run';
-  readonly attempt: number;
-  readonly input: string;
-  readonly results: Assignment['results'];
-  readonly checkpoint: string | null;
-  readonly deadlineAt: number | null;
-  readonly #o: DispatcherOptions;
-  readonly #graph: TaskGraph;
-  readonly #rules: StepRules;
-
-  constructor(o: DispatcherOptions, s: Start, values: { input: string; results: Assignment['results']; checkpoint: string | null }) {
-    const g = s.graph;
-    this.#o = o;
-    this.#graph = g;
-    this.#rules = g.shape.rules[s.no];
-    this.task = g.id;
-    this.no = s.no;
-    this.token = s.token;
-    this.attempt = g.attempts[s.no];
-    this.input = values.input;
-    this.results = values.results;
-    this.checkpoint = values.checkpoint;
-    const { timeoutMs } = this.#rules;
-    this.deadlineAt = timeoutMs > 0 ? (g.live.get(s.no)?.startedAt ?? o.now()) + timeoutMs : null;
-  }
-
-  get taskId(): string {
-    return this.#o.taskUuid(this.task);
-  }
-
-  get stepId(): string {
-    return this.#o.stepUuid(this.task, this.no);
-  }
-
-  get stepName(): string {
-    return this.#graph.shape.names[this.no];
-  }
-
-  get template(): TemplateName {
-    return this.#o.templateName(this.#graph);
-  }
-
-  get correlationId(): string | null {
-    return this.#graph.correlationId ?? this.taskId;
-  }
-
-  get handler(): string {
-    return this.#rules.handler;
-  }
-
-  get method(): string | undefined {
-    return this.#rules.method;
-  }
-
-  get config(): JsonObject | undefined {
-    return this.#rules.config;
-  }
-
-  get maxAttempts(): number {
-    return Math.max(1, this.#rules.retry.maxAttempts);
-  }
-
-  get createdAt(): number {
-    return this.#graph.createdAt;
-  }
-
-  get dependencies(): { name: string; required: boolean }[] {
-    return dependenciesOf(this.#graph, this.no);
-  }
-
-  get mergedInputs(): boolean {
-    return this.#rules.mergedInputs;
   }
 }
 
@@ -444,21 +357,6 @@ export class Dispatcher implements WorkerPort {
     const [row] = await this.o.store.loadSteps({ task, after: no - 1, limit: 1 });
     return row?.error == null ? { code: 'unknown', message: 'The step failed.', retryable: false } : (JSON.parse(row.error) as StepError);
   }
-}
-
-const DEPENDENCIES = new WeakMap<object, { name: string; required: boolean }[][]>();
-
-/** Declared dependencies of a step; shared by all tasks of its shape. */
-export function dependenciesOf(g: TaskGraph, no: number): { name: string; required: boolean }[] {
-  let all = DEPENDENCIES.get(g.shape);
-  if (all === undefined) DEPENDENCIES.set(g.shape, (all = []));
-  const known = all[no];
-  if (known !== undefined) return known;
-  const { depStart, deps, depRequired, names } = g.shape;
-  const list: { name: string; required: boolean }[] = [];
-  for (let e = depStart[no]; e < depStart[no + 1]; e++) list.push({ name: names[deps[e]], required: depRequired[e] === 1 });
-  all[no] = list;
-  return list;
 }
 
 function isAncestor(g: TaskGraph, candidate: number, no: number): boolean {

@@ -5,10 +5,9 @@ import type { Json } from '../core/definition.ts';
 import { type StepError, TuttiError, isTuttiError } from '../core/errors.ts';
 import { explainStep } from '../core/explain.ts';
 import type { TaskGraph } from '../core/graph.ts';
-import { isUuid, nextTaskId, parseUuid, stepUuid, taskUuid, MAX_STEPS } from '../core/ids.ts';
+import { isUuid, parseUuid, stepUuid, taskUuid, MAX_STEPS } from '../core/ids.ts';
 import { Step, STEP_STATES } from '../core/step-states.ts';
 import { TASK_STATES, Task, isTaskTerminal } from '../core/task-states.ts';
-import { checkContext } from '../core/values.ts';
 import type { Store, StoredTask } from '../store/store.ts';
 import { ResultProcessor } from './actors/result-processor.ts';
 import { StepEnqueuer } from './actors/step-enqueuer.ts';
@@ -16,7 +15,7 @@ import { TaskFinalizer } from './actors/task-finalizer.ts';
 import { TaskRequest } from './actors/task-request.ts';
 import { AttemptLog } from './attempt-log.ts';
 import { ColdReady } from './cold-ready.ts';
-import type { FinalizeCommand, ResultCommand, SubmitCommand } from './commands.ts';
+import type { FinalizeCommand, ResultCommand } from './commands.ts';
 import { type Active, Dispatcher } from './dispatcher.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { EventFeed } from './event-feed.ts';
@@ -29,7 +28,8 @@ import { ReadyQueue } from './ready-queue.ts';
 import { Reconciler } from './reconciler.ts';
 import { TimerScan, removeArrivals, resumeBegun } from './recovery.ts';
 import { Retention, STEPS_AT_ONCE, prune } from './retention.ts';
-import { type RegisteredTemplate, TemplateRegistry } from './template-registry.ts';
+import { Submissions } from './submissions.ts';
+import { TemplateRegistry } from './template-registry.ts';
 import { HORIZON_MS, Timers } from './timers.ts';
 import { TurnLoop, type Turn } from './turn.ts';
 import type { AuditView, ExplainView, ListRequest, ListResult, StepView, SubmitRequest, TaskEvent, TaskOutcome, TaskView, TemplateView } from './views.ts';
@@ -60,22 +60,20 @@ export class Engine implements EngineFacade {
   readonly #finalizer: TaskFinalizer;
   readonly #feed: EventFeed;
   readonly #queries: Queries;
+  readonly #submissions: Submissions;
   readonly #cold: ColdReady;
   readonly #scan: TimerScan;
   readonly #log: AttemptLog;
   readonly #retention: Retention;
   readonly #reconciler: Reconciler;
-  /** Templates whose handlers were all found; forgotten when workers change. */
-  readonly #runnable = new Set<RegisteredTemplate>();
   readonly #waiters = new Map<number, Waiter[]>();
   readonly #finished: Record<string, number> = { complete: 0, error: 0, cancelled: 0, resolved_manually: 0 };
-  #lastId = 0;
   #status: EngineHealth['status'] = 'starting';
   #drained: (() => void) | null = null;
   /** Unfinished tasks found at start. */
   resumed = 0;
 
-  private constructor(o: EngineOptions) {
+  private constructor(o: EngineOptions, lastId: number) {
     this.#host = o.host;
     this.#store = o.store;
     this.#config = { ...DEFAULT_ENGINE_CONFIG, ...o.config };
@@ -94,7 +92,7 @@ export class Engine implements EngineFacade {
         progress: (a) => this.#feed.progress(a),
         logLine: (r) => this.#log.add(r),
         capacity: () => {
-          this.#runnable.clear();
+          this.#submissions.handlersChanged();
           this.#enqueuer.unpark();
           this.#cold.topUp();
           wake();
@@ -135,14 +133,17 @@ export class Engine implements EngineFacade {
     this.#queries = new Queries({
       store: o.store, graphs, templates: this.#templates, dispatcher, taskUuid: (t) => taskUuid(t, tag), stepUuid: (t, no) => stepUuid(t, no, tag), pause: () => this.#pause(),
     });
+    this.#submissions = new Submissions({
+      inbox: this.#requests.inbox, templates: this.#templates, config: this.#config, tag, lastId, now, wake, hasHandler: (h) => dispatcher.hasHandler(h),
+      viewOf: (g, row) => this.#queries.viewOf(g, row), admit: () => this.#admit(),
+    });
   }
 
   /** Opens the engine on a store and takes up what was unfinished. The store is closed with it. */
   static async open(o: EngineOptions): Promise<Engine> {
-    const e = new Engine(o);
-    await e.#templates.load();
     const newest = await o.store.listTasks({ limit: 1, countCap: 0 });
-    e.#lastId = newest.tasks[0]?.id ?? 0;
+    const e = new Engine(o, newest.tasks[0]?.id ?? 0);
+    await e.#templates.load();
     await removeArrivals(e.#parts);
     const waiting = await o.store.taskIds({ states: [Task.enqueuingSteps], after: 0, limit: 1000 });
     e.resumed = waiting.length + (await resumeBegun(e.#parts, { adopt: (ids) => e.#load(ids, true), stopped: () => e.#status === 'stopped' }));
@@ -156,6 +157,11 @@ export class Engine implements EngineFacade {
 
   get workers(): Dispatcher {
     return this.#parts.dispatcher;
+  }
+
+  #admit(): void {
+    if (this.#status === 'draining' || this.#status === 'stopped') throw new TuttiError('SHUTTING_DOWN', 'This process is shutting down and takes no new tasks.', { retryAfter: 5 });
+    if (!this.#loop.writable) throw new TuttiError('STORE_UNAVAILABLE', `The store cannot be written: ${this.#loop.lastFailure ?? 'unknown'}`, { retryAfter: 5 });
   }
 
   // Templates
@@ -176,116 +182,16 @@ export class Engine implements EngineFacade {
 
   // Submissions
 
-  async submit(r: SubmitRequest): Promise<TaskView> {
-    const t = this.#check(r);
-    const checked = this.#validate(t, r);
-    const input = checked instanceof Promise ? await checked : checked;
-    while (this.#requests.inbox.full) await this.#requests.inbox.room();
-    return await this.#enter(t, r, input);
+  submit(r: SubmitRequest): Promise<TaskView> {
+    return this.#submissions.submit(r);
   }
 
-  async trySubmit(r: SubmitRequest): Promise<TaskView> {
-    const t = this.#check(r);
-    const checked = this.#validate(t, r);
-    return await this.#enter(t, r, checked instanceof Promise ? await checked : checked);
+  trySubmit(r: SubmitRequest): Promise<TaskView> {
+    return this.#submissions.trySubmit(r);
   }
 
-  async submitMany(rs: Iterable<SubmitRequest>): Promise<string[]> {
-    const checked: { t: RegisteredTemplate; r: SubmitRequest; input: string }[] = [];
-    let i = 0;
-    for (const r of rs) {
-      try {
-        const t = this.#check(r);
-        const input = this.#validate(t, r);
-        checked.push({ t, r, input: input instanceof Promise ? await input : input });
-      } catch (e) {
-        if (!isTuttiError(e)) throw e;
-        throw new TuttiError(e.code, `tasks[${i}]: ${e.message}`, { field: `tasks[${i}]${e.field === undefined ? '' : `.${e.field}`}`, details: e.details, retryAfter: e.retryAfter });
-      }
-      i++;
-    }
-    const ids = new Array<string>(checked.length);
-    await new Promise<void>((resolve, reject) => {
-      let open = checked.length;
-      let next = 0;
-      if (open === 0) resolve();
-      const push = (): void => {
-        while (next < checked.length && !this.#requests.inbox.full) {
-          const { t, r, input } = checked[next];
-          const at = next++;
-          this.#requests.inbox.offer(
-            this.#command(t, r, input, (g, e) => {
-              if (e !== null) reject(e);
-              else ids[at] = taskUuid(g!.id, this.#store.tag);
-              if (--open === 0) resolve();
-            }),
-          );
-        }
-        this.#loop.wake();
-        if (next < checked.length) void this.#requests.inbox.room().then(push);
-      };
-      push();
-    });
-    return ids;
-  }
-
-  #check(r: SubmitRequest): RegisteredTemplate {
-    if (this.#status === 'draining' || this.#status === 'stopped') throw new TuttiError('SHUTTING_DOWN', 'This process is shutting down and takes no new tasks.', { retryAfter: 5 });
-    if (!this.#loop.writable) throw new TuttiError('STORE_UNAVAILABLE', `The store cannot be written: ${this.#loop.lastFailure ?? 'unknown'}`, { retryAfter: 5 });
-    const t = this.#templates.find(r);
-    if (t === undefined) throw new TuttiError('TEMPLATE_NOT_FOUND', `no template ${r.namespace}/${r.name}${r.version === undefined ? '' : `@${r.version}`} is registered`, { field: 'name' });
-    if (r.priority !== undefined && !(Number.isInteger(r.priority) && r.priority >= 0 && r.priority <= 3)) {
-      throw new TuttiError('INVALID_INPUT', `priority must be an integer from 0 (urgent) to 3, not ${String(r.priority)}`, { field: 'priority', details: { min: 0, max: 3 } });
-    }
-    if (!this.#config.openToWorkers) {
-      if (!this.#runnable.has(t)) {
-        for (const [no, rules] of t.shape.rules.entries()) {
-          if (this.workers.hasHandler(rules.handler)) continue;
-          throw new TuttiError('UNKNOWN_HANDLER', `step ${t.shape.names[no]}: nobody here has the handler ${rules.handler}`, { field: `steps[${no}].handler`, details: { handler: rules.handler } });
-        }
-        this.#runnable.add(t);
-      }
-    }
-    return t;
-  }
-
-  /** JSON text of the input, checked against the template. */
-  #validate(t: RegisteredTemplate, r: SubmitRequest): string | Promise<string> {
-    const { contextBytes, contextDepth, contextItems, contextString } = this.#config.limits;
-    const limits = { maxBytes: contextBytes, maxDepth: contextDepth, maxItems: contextItems, maxString: contextString };
-    const text = checkContext(r.input, limits);
-    if (t.validate === undefined) return text;
-    const outcome = t.validate(r.input);
-    const settle = (v: Awaited<typeof outcome>): string => {
-      if (v.ok) return v.value === r.input ? text : checkContext(v.value, limits);
-      const issues = v.issues.slice(0, 20).map((i) => ({ path: i.path === '' ? 'context' : `context.${i.path}`, message: i.message }));
-      throw new TuttiError('INVALID_INPUT', issues.map((i) => `${i.path}: ${i.message}`).join('; '), { field: issues[0]?.path ?? 'context', details: { issues } });
-    };
-    return outcome instanceof Promise ? outcome.then(settle) : settle(outcome);
-  }
-
-  #enter(t: RegisteredTemplate, r: SubmitRequest, input: string): Promise<TaskView> {
-    return new Promise((resolve, reject) => {
-      const c = this.#command(t, r, input, (g, e) => {
-        if (e !== null) reject(e);
-        else resolve(this.#queries.viewOf(g!, { tags: c.submission.tags, meta: c.submission.meta }));
-      });
-      if (this.#requests.inbox.offer(c)) this.#loop.wake();
-      else reject(new TuttiError('BACKPRESSURE', `${this.#requests.inbox.capacity} submissions are waiting already.`, { retryAfter: 1, details: { inbox: 'task_request' } }));
-    });
-  }
-
-  #command(t: RegisteredTemplate, r: SubmitRequest, input: string, done: SubmitCommand['done']): SubmitCommand {
-    this.#lastId = nextTaskId(this.#lastId, this.#host.now());
-    const { initiator, sourceSystem, reason, correlationId, parentCorrelationId, options } = r;
-    const attributed = initiator !== undefined || sourceSystem !== undefined || reason !== undefined || correlationId !== undefined || parentCorrelationId !== undefined || options !== undefined;
-    return {
-      submission: {
-        id: this.#lastId, template: t.row.id, shape: t.shape, priority: r.priority, input, tags: r.tags === undefined || r.tags.length === 0 ? null : r.tags,
-        meta: attributed ? { initiator, sourceSystem, reason, correlationId, parentCorrelationId, options } : null,
-      },
-      doubtful: false, done,
-    };
+  submitMany(rs: Iterable<SubmitRequest>): Promise<string[]> {
+    return this.#submissions.submitMany(rs);
   }
 
   // Reading

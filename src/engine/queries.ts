@@ -10,8 +10,9 @@ import { mayRetry } from '../core/retry.ts';
 import { CANCEL_REASONS, Step, STEP_STATES, baseState, isStepTerminal } from '../core/step-states.ts';
 import { Task, TASK_STATES, isTaskTerminal } from '../core/task-states.ts';
 import type { Store, StoredStep, StoredTask } from '../store/store.ts';
-import { dependenciesOf, type Dispatcher } from './dispatcher.ts';
+import type { Dispatcher } from './dispatcher.ts';
 import type { GraphCache } from './graph-cache.ts';
+import { dependenciesOf } from './local-assignment.ts';
 import type { RegisteredTemplate, TemplateRegistry } from './template-registry.ts';
 import type { AuditView, StepView, TaskView } from './views.ts';
 

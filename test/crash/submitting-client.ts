@@ -53,7 +53,7 @@ async function submitter(): Promise<void> {
     try {
       const r = await call('POST', '/v1/tasks', { namespace: t.namespace, name: t.name, version: t.version, context: { n } });
       if (r.status === 201) {
-        const { id } = r.body as { id: string };
+        const id = (r.body as { task_uuid: string }).task_uuid;
         log.write('ack', id, t.name);
         open.push(id);
       } else if (r.status !== 503) log.write('odd', r.status, JSON.stringify(r.body).replaceAll(' ', '_'));
@@ -72,10 +72,10 @@ async function watcher(): Promise<void> {
       continue;
     }
     try {
-      const task = (await call('GET', `/v1/tasks/${id}`)).body as { state?: string; status?: string };
-      const steps = (await call('GET', `/v1/tasks/${id}/workflow_steps`)).body as { id: string; name: string; state: string; attempts: number; result?: unknown; results?: unknown }[];
-      if (Array.isArray(steps)) for (const s of steps) if (s.state === 'complete') log.write('saw', Date.now(), id, s.name, JSON.stringify(s.result ?? s.results ?? null).replaceAll(' ', ''));
-      if (!['complete', 'error', 'cancelled'].includes(task.state ?? task.status ?? '')) open.push(id);
+      const task = (await call('GET', `/v1/tasks/${id}`)).body as { status?: string };
+      const steps = (await call('GET', `/v1/tasks/${id}/workflow_steps`)).body as { name: string; current_state: string; results: unknown }[];
+      if (Array.isArray(steps)) for (const s of steps) if (s.current_state === 'complete') log.write('saw', Date.now(), id, s.name, JSON.stringify(s.results));
+      if (!['complete', 'error', 'cancelled'].includes(task.status ?? '')) open.push(id);
     } catch {
       open.push(id);
       await pause(10);

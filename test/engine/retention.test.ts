@@ -49,6 +49,6 @@ test('purge removes a terminal task only', async () => {
   await e.engine.done(t.id);
   await e.engine.purge(t.id);
   await assert.rejects(e.engine.task(t.id), { code: 'NOT_FOUND' });
-  assert.deepEqual(await e.store.log({ task: e.worker.assigned[0].task, after: 0, limit: 10 }), []);
+  assert.deepEqual(e.store.log({ task: e.worker.assigned[0].task, after: 0, limit: 10 }), []);
   await e.close();
 });

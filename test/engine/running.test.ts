@@ -93,7 +93,7 @@ test('what a cancelled attempt returns is kept on the attempt and never on the s
   assert.deepEqual([s.state, s.result, s.stopping], ['cancelled', undefined, false]);
   assert.ok((await e.engine.audit(t.id, 'slow')).some((a) => a.outcome === 'returned'));
   const a = e.worker.assigned[0];
-  assert.equal((await e.store.payloads([{ task: a.task, no: a.no, token: a.token }]))[0], '"too late"');
+  assert.equal(e.store.payloads([{ task: a.task, no: a.no, token: a.token }])[0], '"too late"');
   await e.close();
 });
 

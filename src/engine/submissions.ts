@@ -1,0 +1,155 @@
+/** The way of a submission to its inbox: known template, known handlers, valid input, an id; then it waits for its turn. */
+import { TuttiError, isTuttiError } from '../core/errors.ts';
+import type { TaskMeta } from '../core/changes.ts';
+import type { TaskGraph } from '../core/graph.ts';
+import { nextTaskId, taskUuid } from '../core/ids.ts';
+import { checkContext } from '../core/values.ts';
+import type { SubmitCommand } from './commands.ts';
+import type { EngineConfig } from './host.ts';
+import type { Inbox } from './inbox.ts';
+import type { RegisteredTemplate, TemplateRegistry } from './template-registry.ts';
+import type { SubmitRequest, TaskView } from './views.ts';
+
+export interface SubmissionsOptions {
+  inbox: Inbox<SubmitCommand>;
+  templates: TemplateRegistry;
+  config: EngineConfig;
+  tag: number;
+  /** Highest id in the store. */
+  lastId: number;
+  now: () => number;
+  wake: () => void;
+  hasHandler: (handler: string) => boolean;
+  /** Throws when the engine takes nothing new. */
+  admit: () => void;
+  viewOf: (g: TaskGraph, row: { tags: string[] | null; meta: TaskMeta | null }) => TaskView;
+}
+
+export class Submissions {
+  readonly #o: SubmissionsOptions;
+  readonly #inbox: Inbox<SubmitCommand>;
+  /** Templates whose handlers were all found; forgotten when workers change. */
+  readonly #runnable = new Set<RegisteredTemplate>();
+  #lastId: number;
+
+  constructor(o: SubmissionsOptions) {
+    this.#o = o;
+    this.#inbox = o.inbox;
+    this.#lastId = o.lastId;
+  }
+
+  handlersChanged(): void {
+    this.#runnable.clear();
+  }
+
+  async submit(r: SubmitRequest): Promise<TaskView> {
+    const t = this.#check(r);
+    const checked = this.#validate(t, r);
+    const input = checked instanceof Promise ? await checked : checked;
+    while (this.#inbox.full) await this.#inbox.room();
+    return await this.#enter(t, r, input);
+  }
+
+  async trySubmit(r: SubmitRequest): Promise<TaskView> {
+    const t = this.#check(r);
+    const checked = this.#validate(t, r);
+    return await this.#enter(t, r, checked instanceof Promise ? await checked : checked);
+  }
+
+  async submitMany(rs: Iterable<SubmitRequest>): Promise<string[]> {
+    const checked: { t: RegisteredTemplate; r: SubmitRequest; input: string }[] = [];
+    let i = 0;
+    for (const r of rs) {
+      try {
+        const t = this.#check(r);
+        const input = this.#validate(t, r);
+        checked.push({ t, r, input: input instanceof Promise ? await input : input });
+      } catch (e) {
+        if (!isTuttiError(e)) throw e;
+        throw new TuttiError(e.code, `tasks[${i}]: ${e.message}`, { field: `tasks[${i}]${e.field === undefined ? '' : `.${e.field}`}`, details: e.details, retryAfter: e.retryAfter });
+      }
+      i++;
+    }
+    const ids = new Array<string>(checked.length);
+    await new Promise<void>((resolve, reject) => {
+      let open = checked.length;
+      let next = 0;
+      if (open === 0) resolve();
+      const push = (): void => {
+        while (next < checked.length && !this.#inbox.full) {
+          const { t, r, input } = checked[next];
+          const at = next++;
+          this.#inbox.offer(
+            this.#command(t, r, input, (g, e) => {
+              if (e !== null) reject(e);
+              else ids[at] = taskUuid(g!.id, this.#o.tag);
+              if (--open === 0) resolve();
+            }),
+          );
+        }
+        this.#o.wake();
+        if (next < checked.length) void this.#inbox.room().then(push);
+      };
+      push();
+    });
+    return ids;
+  }
+
+  #check(r: SubmitRequest): RegisteredTemplate {
+    this.#o.admit();
+    const t = this.#o.templates.find(r);
+    if (t === undefined) throw new TuttiError('TEMPLATE_NOT_FOUND', `no template ${r.namespace}/${r.name}${r.version === undefined ? '' : `@${r.version}`} is registered`, { field: 'name' });
+    if (r.priority !== undefined && !(Number.isInteger(r.priority) && r.priority >= 0 && r.priority <= 3)) {
+      throw new TuttiError('INVALID_INPUT', `priority must be an integer from 0 (urgent) to 3, not ${String(r.priority)}`, { field: 'priority', details: { min: 0, max: 3 } });
+    }
+    if (!this.#o.config.openToWorkers) {
+      if (!this.#runnable.has(t)) {
+        for (const [no, rules] of t.shape.rules.entries()) {
+          if (this.#o.hasHandler(rules.handler)) continue;
+          throw new TuttiError('UNKNOWN_HANDLER', `step ${t.shape.names[no]}: nobody here has the handler ${rules.handler}`, { field: `steps[${no}].handler`, details: { handler: rules.handler } });
+        }
+        this.#runnable.add(t);
+      }
+    }
+    return t;
+  }
+
+  /** JSON text of the input, checked against the template. */
+  #validate(t: RegisteredTemplate, r: SubmitRequest): string | Promise<string> {
+    const { contextBytes, contextDepth, contextItems, contextString } = this.#o.config.limits;
+    const limits = { maxBytes: contextBytes, maxDepth: contextDepth, maxItems: contextItems, maxString: contextString };
+    const text = checkContext(r.input, limits);
+    if (t.validate === undefined) return text;
+    const outcome = t.validate(r.input);
+    const settle = (v: Awaited<typeof outcome>): string => {
+      if (v.ok) return v.value === r.input ? text : checkContext(v.value, limits);
+      const issues = v.issues.slice(0, 20).map((i) => ({ path: i.path === '' ? 'context' : `context.${i.path}`, message: i.message }));
+      throw new TuttiError('INVALID_INPUT', issues.map((i) => `${i.path}: ${i.message}`).join('; '), { field: issues[0]?.path ?? 'context', details: { issues } });
+    };
+    return outcome instanceof Promise ? outcome.then(settle) : settle(outcome);
+  }
+
+  #enter(t: RegisteredTemplate, r: SubmitRequest, input: string): Promise<TaskView> {
+    return new Promise((resolve, reject) => {
+      const c = this.#command(t, r, input, (g, e) => {
+        if (e !== null) reject(e);
+        else resolve(this.#o.viewOf(g!, { tags: c.submission.tags, meta: c.submission.meta }));
+      });
+      if (this.#inbox.offer(c)) this.#o.wake();
+      else reject(new TuttiError('BACKPRESSURE', `${this.#inbox.capacity} submissions are waiting already.`, { retryAfter: 1, details: { inbox: 'task_request' } }));
+    });
+  }
+
+  #command(t: RegisteredTemplate, r: SubmitRequest, input: string, done: SubmitCommand['done']): SubmitCommand {
+    this.#lastId = nextTaskId(this.#lastId, this.#o.now());
+    const { initiator, sourceSystem, reason, correlationId, parentCorrelationId, options } = r;
+    const attributed = initiator !== undefined || sourceSystem !== undefined || reason !== undefined || correlationId !== undefined || parentCorrelationId !== undefined || options !== undefined;
+    return {
+      submission: {
+        id: this.#lastId, template: t.row.id, shape: t.shape, priority: r.priority, input, tags: r.tags === undefined || r.tags.length === 0 ? null : r.tags,
+        meta: attributed ? { initiator, sourceSystem, reason, correlationId, parentCorrelationId, options } : null,
+      },
+      doubtful: false, done,
+    };
+  }
+}

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TaskHandle, Tutti, type UntypedTemplate } from '../src/main.ts';
-import { DIAMOND_RESULT, DIAMOND_STEPS, diamond, payload, Tally, valueOf } from './graphs.ts';
+import { DIAMOND_RESULT, DIAMOND_STEPS, diamond, input, Tally, valueOf } from './graphs.ts';
 import type { Facts, Order } from './order.ts';
 import { type Size, verify } from './workload.ts';
 
@@ -43,7 +43,7 @@ export class Bed {
 
   /** Tasks with inputs from `first` on, in one call; resolves when all of them are durable. */
   submitMany(template: UntypedTemplate, count: number, first: number): Promise<TaskHandle[]> {
-    return this.#running.submitMany(template, Array.from({ length: count }, (_, at) => payload('i', first + at)));
+    return this.#running.submitMany(template, Array.from({ length: count }, (_, at) => input(first + at)));
   }
 
   /** Resolves when `count` tasks have completed since the store was opened: durably, the engine counts after the commit. */
@@ -103,7 +103,7 @@ export class Diamonds {
     const ends: Promise<void>[] = [];
     const start = performance.now();
     await pool(count, CALLERS, async (i) => {
-      const task = await tutti.submit(this.template, payload('i', from + i));
+      const task = await tutti.submit(this.template, input(from + i));
       ends.push(task.result().then((result) => verify(valueOf(result, 'C') === DIAMOND_RESULT, `a diamond gave ${JSON.stringify(result)}`)));
     });
     await Promise.all(ends);

@@ -1,6 +1,6 @@
 /** One task of n independent steps and a join, run to its end. Shared by fanout, memory, big_graph and stall. */
 import type { Tutti, UntypedTemplate } from '../src/main.ts';
-import { fan, fanSum, payload, Tally } from './graphs.ts';
+import { fan, fanSum, input, Tally } from './graphs.ts';
 import { verify } from './workload.ts';
 
 export class FanOut {
@@ -19,7 +19,7 @@ export class FanOut {
   async run(tutti: Tutti): Promise<number> {
     const i = this.#next++;
     const start = performance.now();
-    const task = await tutti.submit(this.template, payload('i', i));
+    const task = await tutti.submit(this.template, input(i));
     const { join } = (await task.result()) as { join: { v: number; count: number } };
     const ms = performance.now() - start;
     verify(join.v === fanSum(this.n) && join.count === this.n, `the fan-out of ${this.n} gave ${JSON.stringify(join)}`);

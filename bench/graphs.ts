@@ -7,15 +7,19 @@ import { template, type UntypedStepContext, type UntypedTemplate } from '../src/
 /** Bytes of JSON of every input and result. */
 const PAYLOAD = 200;
 
-const pads = new Map<number, string>();
+/** Paddings by the number of characters of the value before them. */
+const pads: string[] = [];
 
-/** `{"<key>":<value>,"pad":"…"}`, 200 bytes of it. */
-export function payload<K extends string>(key: K, value: number): { [P in K]: number } & { pad: string } {
-  const length = PAYLOAD - JSON.stringify({ [key]: value, pad: '' }).length;
-  let pad = pads.get(length);
-  if (pad === undefined) pads.set(length, (pad = 'x'.repeat(length)));
-  return { [key]: value, pad } as { [P in K]: number } & { pad: string };
+function padFor(value: number): string {
+  const characters = String(value).length;
+  return (pads[characters] ??= 'x'.repeat(PAYLOAD - '{"v":,"pad":""}'.length - characters));
 }
+
+/** 200 bytes of JSON around an input's number. */
+export const input = (i: number): { i: number; pad: string } => ({ i, pad: padFor(i) });
+
+/** 200 bytes of JSON around a result's number. */
+export const output = (v: number): { v: number; pad: string } => ({ v, pad: padFor(v) });
 
 /** How often each step body ran: step `k` of task `i` in a graph of `steps` steps. */
 export class Tally {
@@ -53,7 +57,7 @@ export function chain(n: number, tally: Tally): UntypedTemplate {
     const before = `s${k - 1}`;
     built = built.step(`s${k}`, { after: k === 0 ? [] : [before] }, (ctx) => {
       tally.ran(indexOf(ctx), k);
-      return payload('v', k === 0 ? 1 : valueOf(ctx.results, before) + 1);
+      return output(k === 0 ? 1 : valueOf(ctx.results, before) + 1);
     });
   }
   return built;
@@ -63,18 +67,18 @@ export function chain(n: number, tally: Tally): UntypedTemplate {
 export function diamond(tally: Tally): UntypedTemplate {
   let built = begin('diamond').step('A', {}, (ctx) => {
     tally.ran(indexOf(ctx), 0);
-    return payload('v', 10);
+    return output(10);
   });
   const middle = [1, 2, 3, 4].map((k) => `B${k}`);
   for (const [at, name] of middle.entries()) {
     built = built.step(name, { after: ['A'] }, (ctx) => {
       tally.ran(indexOf(ctx), at + 1);
-      return payload('v', valueOf(ctx.results, 'A') + at + 1);
+      return output(valueOf(ctx.results, 'A') + at + 1);
     });
   }
   return built.step('C', { after: middle }, (ctx) => {
     tally.ran(indexOf(ctx), 5);
-    return payload('v', middle.reduce((sum, name) => sum + valueOf(ctx.results, name), 0));
+    return output(middle.reduce((sum, name) => sum + valueOf(ctx.results, name), 0));
   });
 }
 
@@ -86,7 +90,7 @@ export function single(tally: Tally, began?: () => void): UntypedTemplate {
   return begin('single').step('only', {}, (ctx) => {
     began?.();
     tally.ran(indexOf(ctx), 0);
-    return payload('v', indexOf(ctx));
+    return output(indexOf(ctx));
   });
 }
 
@@ -98,7 +102,7 @@ export function fan(n: number, tally: Tally): UntypedTemplate {
     names.push(`l${k}`);
     built = built.step(`l${k}`, {}, (ctx) => {
       tally.ran(indexOf(ctx), k);
-      return payload('v', k);
+      return output(k);
     });
   }
   return built.step('join', { after: names }, async (ctx) => {

@@ -17,7 +17,7 @@ export const bigGraphWorkload: Workload = {
     { metric: 'us_per_completion', unit: 'us', floor: (_, self) => self['us_per_completion_small'] },
   ],
   async run(bed) {
-    const runs = bed.pick(10, 20);
+    const runs = bed.pick(8, 20);
     const bigRuns = bed.pick(1, 3);
     const small = new FanOut(SMALL, runs + 5);
     const big = new FanOut(BIG, bigRuns);

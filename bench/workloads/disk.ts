@@ -12,7 +12,7 @@ export const diskWorkload: Workload = {
   // A diamond stores one input and six results of 200 bytes: what its values alone occupy, per step.
   lines: [{ metric: 'bytes_per_step', unit: 'bytes', floor: () => (200 * (DIAMOND_STEPS + 1)) / DIAMOND_STEPS, budget: () => atMost(900) }],
   async run(bed) {
-    const count = bed.pick(2000, 5000);
+    const count = bed.pick(1000, 5000);
     const diamonds = new Diamonds(count + 30);
     const first = await bed.open([diamonds.template]);
     await diamonds.run(first, 30);

@@ -16,7 +16,7 @@ export const drainWorkload: Workload = {
     { metric: 'tasks_per_s_with_open', unit: 'tasks/s', floor: (ends) => ends['per_s'] },
   ],
   async run(bed) {
-    const warm = 1000;
+    const warm = 10_000;
     const tally = new Tally(warm + TASKS, 1);
     let began = Number.POSITIVE_INFINITY;
     const template = single(tally, () => { began = Math.min(began, performance.now()); });

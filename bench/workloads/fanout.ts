@@ -11,7 +11,7 @@ export const fanoutWorkload: Workload = {
   about: `one task of ${WIDTH} steps and a join of their results: steps per second`,
   floor: 'step_life',
   slots: 'one',
-  repetitions: { quick: 2, full: 5 },
+  repetitions: { quick: 1, full: 5 },
   limit: 60,
   lines: [
     { metric: 'steps_per_s', unit: 'steps/s', floor: (life) => life['per_s'], budget: () => atLeast(50_000) },
@@ -20,11 +20,15 @@ export const fanoutWorkload: Workload = {
   async run(bed) {
     const runs = 3;
     const warm = new Diamonds(30);
-    const wide = new FanOut(WIDTH, runs);
+    const wide = new FanOut(WIDTH, runs + 3);
     const tutti = await bed.open([warm.template, wide.template]);
     await warm.run(tutti, 30);
+    const rate = async (): Promise<number> => ((WIDTH + 1) / (await wide.run(tutti))) * 1000;
+    const first = await rate();
+    // Two more until the code is compiled, as for diamonds.
+    for (let i = 0; i < 2; i++) await rate();
     const rates: number[] = [];
-    for (let i = 0; i < runs; i++) rates.push(((WIDTH + 1) / (await wide.run(tutti))) * 1000);
-    return { steps_per_s: median(rates), steps_per_s_first: rates[0] };
+    for (let i = 0; i < runs; i++) rates.push(await rate());
+    return { steps_per_s: median(rates), steps_per_s_first: first };
   },
 };

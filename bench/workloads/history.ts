@@ -18,7 +18,7 @@ export const historyWorkload: Workload = {
     { metric: 'steps_per_s', unit: 'steps/s', floor: (_, self) => self['steps_per_s_fresh'] },
   ],
   async run(bed) {
-    const runs = bed.pick(3, 5);
+    const runs = bed.pick(2, 5);
     const diamonds = new Diamonds(2 * (30 + TASKS * (runs + 1)));
     const rate = async (tutti: Tutti): Promise<number> => {
       await diamonds.run(tutti, 30);

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { hammer } from '../http-load.ts';
-import { payload } from '../graphs.ts';
+import { input } from '../graphs.ts';
 import { serve } from '../served.ts';
 import { quantile } from '../statistics.ts';
 import type { Workload } from '../workload.ts';
@@ -23,7 +23,7 @@ export const restWorkload: Workload = {
   ],
   async run(bed) {
     const server = await serve({ file: bed.file, dir: bed.dir, built: false, templates: [TEMPLATES], slots: 0 });
-    const body = (i: number): string => JSON.stringify({ namespace: 'bench', name: 'single', version: '1.0.0', context: payload('i', i) });
+    const body = (i: number): string => JSON.stringify({ namespace: 'bench', name: 'single', version: '1.0.0', context: input(i) });
     const request = { port: server.port, path: '/v1/tasks', headers: {}, body, expect: 201 };
     await hammer({ ...request, count: 1000, connections: 50 });
     const load = await hammer({ ...request, count: bed.pick(5000, 10_000), connections: 50 });

@@ -9,7 +9,7 @@ export const startupWorkload: Workload = {
   about: 'start of `tutti serve`, built form, new store, until /health/ready answers 200',
   floor: 'node',
   slots: 'one',
-  repetitions: { quick: 2, full: 5 },
+  repetitions: { quick: 1, full: 5 },
   limit: 60,
   lines: [{ metric: 'ms', unit: 'ms', floor: (node) => node['ms'], budget: () => atMost(1000) }],
   async run(bed) {

@@ -7,11 +7,11 @@ export const submitBulkWorkload: Workload = {
   about: 'durable submissions of 10,000 tasks in one call, no worker: tasks per second',
   floor: 'submit_bulk',
   slots: 'one',
-  repetitions: { quick: 3, full: 5 },
+  repetitions: { quick: 1, full: 5 },
   limit: 60,
   lines: [{ metric: 'tasks_per_s', unit: 'tasks/s', floor: (rows) => rows['per_s'], budget: () => atLeast(50_000) }],
   async run(bed) {
-    const warm = 1000;
+    const warm = 5000;
     const count = 10_000;
     const template = single(new Tally(warm + count, 1));
     await bed.open([template], 0);

@@ -169,8 +169,18 @@ export class ChangeSet {
   /** Rows this turn will write; the turn's budget counts them. */
   get rows(): number {
     return (
-      this.tasks.length + this.taskUpdates.length + this.taskPatches.length + this.steps.length + this.releases.length + this.payloads.length + this.log.length +
-      this.checkpoints.length + this.deadLetters.length + this.logLines.length + this.prunes.length * 8 + this.removals.length * 8
+      this.tasks.length +
+      this.taskUpdates.length +
+      this.taskPatches.length +
+      this.steps.length +
+      this.releases.length +
+      this.payloads.length +
+      this.log.length +
+      this.checkpoints.length +
+      this.deadLetters.length +
+      this.logLines.length +
+      this.prunes.length * 8 +
+      this.removals.length * 8
     );
   }
 }

@@ -29,18 +29,37 @@ export function createTask(out: Decisions, s: Submission): TaskGraph {
   const { shape } = s;
   const chunked = shape.size > ARRIVAL_CHUNK;
   const g = new TaskGraph({
-    id: s.id, template: s.template, shape, policy: shape.policy, priority: s.priority ?? shape.priority ?? DEFAULT_PRIORITY, createdAt: out.now,
-    deadlineAt: shape.deadlineMs > 0 ? out.now + shape.deadlineMs : null, taskState: chunked ? Task.initializing : Task.enqueuingSteps,
+    id: s.id,
+    template: s.template,
+    shape,
+    policy: shape.policy,
+    priority: s.priority ?? shape.priority ?? DEFAULT_PRIORITY,
+    createdAt: out.now,
+    deadlineAt: shape.deadlineMs > 0 ? out.now + shape.deadlineMs : null,
+    taskState: chunked ? Task.initializing : Task.enqueuingSteps,
   });
   g.arriving = 0;
   g.correlationId = s.meta?.correlationId ?? null;
   out.touch(g);
   g.insertedTask = {
-    id: s.id, template: s.template, state: g.taskState, priority: g.priority, policy: g.policy, createdAt: out.now, completedAt: null, wakeAt: g.deadlineAt,
-    totalSteps: shape.size, counts: null, error: null, tags: s.tags, meta: s.meta,
+    id: s.id,
+    template: s.template,
+    state: g.taskState,
+    priority: g.priority,
+    policy: g.policy,
+    createdAt: out.now,
+    completedAt: null,
+    wakeAt: g.deadlineAt,
+    totalSteps: shape.size,
+    counts: null,
+    error: null,
+    tags: s.tags,
+    meta: s.meta,
   };
   const input: PayloadRow = { task: s.id, no: -1, token: 0, body: s.input };
   out.changes.payloads.push(input);
+  // The input and the log row, beside the task's row and its steps': 500 tasks of one step are 2,000 rows, not 1,000.
+  out.weight += 2;
   if (chunked) out.event(g, taskEvent(Task.initializing, [Task.pending]));
   arrive(out, g);
   return g;
@@ -54,8 +73,23 @@ export function arrive(out: Decisions, g: TaskGraph): void {
   const rows = new Array<StepWrite>(to - from);
   for (let no = from; no < to; no++) {
     rows[no - from] = {
-      insert: true, task: g.id, no, fromToken: 0, fromState: Step.pending, state: Step.pending, token: 0, attempts: 0, phase: 0, owner: null,
-      rank: g.open[no] === 0 ? rank(g.priorityOf(no), g.createdAt) : null, wakeAt: null, startedAt: null, finishedAt: null, reason: null, error: null, resultToken: 0,
+      insert: true,
+      task: g.id,
+      no,
+      fromToken: 0,
+      fromState: Step.pending,
+      state: Step.pending,
+      token: 0,
+      attempts: 0,
+      phase: 0,
+      owner: null,
+      rank: g.open[no] === 0 ? rank(g.priorityOf(no), g.createdAt) : null,
+      wakeAt: null,
+      startedAt: null,
+      finishedAt: null,
+      reason: null,
+      error: null,
+      resultToken: 0,
     };
   }
   g.inserted = rows;
@@ -125,7 +159,9 @@ function moveTo(out: Decisions, g: TaskGraph, to: TaskState): void {
   if (to === Task.error && g.policy !== 'record') {
     const failure = JSON.parse(g.failure ?? '{"code":"unknown"}') as StepError;
     out.changes.deadLetters.push({
-      task: g.id, at: out.now, reason: deadLetterReason(failure),
+      task: g.id,
+      at: out.now,
+      reason: deadLetterReason(failure),
       snapshot: JSON.stringify({ error: failure, counts: g.counts, original_state: from, created_at: g.createdAt }),
     });
   }
@@ -157,7 +193,11 @@ export function cancelTask(out: Decisions, g: TaskGraph, message: string): boole
 /** The task's deadline has passed. */
 export function expireTask(out: Decisions, g: TaskGraph): boolean {
   if (g.deadlineAt === null || g.deadlineAt > out.now || hasEnded(out, g)) return false;
-  g.failure = JSON.stringify({ code: 'task_deadline', message: `The task did not end within ${g.deadlineAt - g.createdAt} ms.`, retryable: false } satisfies StepError);
+  g.failure = JSON.stringify({
+    code: 'task_deadline',
+    message: `The task did not end within ${g.deadlineAt - g.createdAt} ms.`,
+    retryable: false,
+  } satisfies StepError);
   cancelRest(out, g, Reason.expired, null);
   moveTo(out, g, Task.error);
   return true;

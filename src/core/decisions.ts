@@ -53,9 +53,23 @@ export class Decisions {
     if (w === undefined) {
       const live = g.live.get(no);
       w = {
-        insert: false, task: g.id, no, fromToken: g.token[no], fromState: g.state[no], state: g.state[no], token: g.token[no], attempts: g.attempts[no],
-        phase: live?.phase ?? 0, owner: live === undefined ? null : this.boot, rank: null, wakeAt: null,
-        startedAt: live?.startedAt ?? g.lastStart.get(no) ?? null, finishedAt: null, reason: null, error: null, resultToken: 0,
+        insert: false,
+        task: g.id,
+        no,
+        fromToken: g.token[no],
+        fromState: g.state[no],
+        state: g.state[no],
+        token: g.token[no],
+        attempts: g.attempts[no],
+        phase: live?.phase ?? 0,
+        owner: live === undefined ? null : this.boot,
+        rank: null,
+        wakeAt: null,
+        startedAt: live?.startedAt ?? g.lastStart.get(no) ?? null,
+        finishedAt: null,
+        reason: null,
+        error: null,
+        resultToken: 0,
       };
       g.writes!.set(no, w);
       this.weight++;

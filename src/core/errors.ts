@@ -3,7 +3,12 @@
  * `http` and `grpc` are the status numbers the two surfaces answer with; `retryable` tells a client that the same call may succeed later.
  */
 export const ERRORS = {
-  INVALID_INPUT: { http: 400, grpc: 3, retryable: false, meaning: 'A field is missing, of the wrong type or out of range; the message names it and the limit.' },
+  INVALID_INPUT: {
+    http: 400,
+    grpc: 3,
+    retryable: false,
+    meaning: 'A field is missing, of the wrong type or out of range; the message names it and the limit.',
+  },
   INVALID_JSON: { http: 400, grpc: 3, retryable: false, meaning: 'The body is not JSON.' },
   INVALID_ID: { http: 400, grpc: 3, retryable: false, meaning: 'The id is not a UUID.' },
   INVALID_CURSOR: { http: 400, grpc: 3, retryable: false, meaning: 'The cursor was not issued by this list.' },

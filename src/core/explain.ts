@@ -19,8 +19,20 @@ export interface Surroundings {
 
 export interface ExplainedGate {
   kind:
-    | 'dependency' | 'dependency_failed' | 'retry_wait' | 'slots' | 'no_handler' | 'task_arriving' | 'task_blocked' | 'task_ended' | 'running' | 'stopping'
-    | 'terminal' | 'starting' | 'store_unavailable' | 'draining';
+    | 'dependency'
+    | 'dependency_failed'
+    | 'retry_wait'
+    | 'slots'
+    | 'no_handler'
+    | 'task_arriving'
+    | 'task_blocked'
+    | 'task_ended'
+    | 'running'
+    | 'stopping'
+    | 'terminal'
+    | 'starting'
+    | 'store_unavailable'
+    | 'draining';
   message: string;
   details: { [key: string]: string | number | boolean | null };
 }
@@ -33,22 +45,38 @@ export function explainStep(g: TaskGraph, no: number, s: Surroundings): Explaine
   const rules = g.shape.rules[no];
   const gate = (kind: ExplainedGate['kind'], message: string, details: ExplainedGate['details'] = {}): void => void gates.push({ kind, message, details });
 
-  if (live?.stopping) gate('stopping', 'Its last attempt was told to stop and has not returned; no other begins beside it.', { token: live.token, running_ms: s.now - live.startedAt });
+  if (live?.stopping)
+    gate('stopping', 'Its last attempt was told to stop and has not returned; no other begins beside it.', {
+      token: live.token,
+      running_ms: s.now - live.startedAt,
+    });
   if (isStepTerminal(state)) {
-    gate('terminal', `It has ended: ${STEP_STATES[state]}${g.reasonOf(no) === null ? '' : ` (${g.reasonOf(no)})`}.`, { state: STEP_STATES[state], reason: g.reasonOf(no) });
+    gate('terminal', `It has ended: ${STEP_STATES[state]}${g.reasonOf(no) === null ? '' : ` (${g.reasonOf(no)})`}.`, {
+      state: STEP_STATES[state],
+      reason: g.reasonOf(no),
+    });
     return gates;
   }
   if (state === Step.inProgress && live !== undefined) {
     gate('running', `Attempt ${g.attempts[no]} has been running for ${s.now - live.startedAt} ms.`, {
-      attempt: g.attempts[no], running_ms: s.now - live.startedAt, since_last_sign_ms: s.lastSignAt === null ? null : s.now - s.lastSignAt,
-      timeout_ms: rules.timeoutMs || null, heartbeat_ms: rules.heartbeatMs || null, cancelable: rules.cancelable,
+      attempt: g.attempts[no],
+      running_ms: s.now - live.startedAt,
+      since_last_sign_ms: s.lastSignAt === null ? null : s.now - s.lastSignAt,
+      timeout_ms: rules.timeoutMs || null,
+      heartbeat_ms: rules.heartbeatMs || null,
+      cancelable: rules.cancelable,
     });
     return gates;
   }
   if (isTaskTerminal(g.taskState)) gate('task_ended', `Its task has ended: ${TASK_STATES[g.taskState]}.`, { task_state: TASK_STATES[g.taskState] });
   if (g.arriving >= 0) gate('task_arriving', `Its task is still arriving: ${g.arriving} of ${g.size} steps are stored.`, { stored: g.arriving, total: g.size });
   const due = g.retryAt.get(no);
-  if (due !== undefined) gate('retry_wait', `Attempt ${g.attempts[no] + 1} of ${Math.max(1, rules.retry.maxAttempts)} is due in ${Math.max(0, due - s.now)} ms.`, { due_at: due, attempts: g.attempts[no], max_attempts: rules.retry.maxAttempts });
+  if (due !== undefined)
+    gate('retry_wait', `Attempt ${g.attempts[no] + 1} of ${Math.max(1, rules.retry.maxAttempts)} is due in ${Math.max(0, due - s.now)} ms.`, {
+      due_at: due,
+      attempts: g.attempts[no],
+      max_attempts: rules.retry.maxAttempts,
+    });
   for (const d of unmetDependencies(g, no)) {
     const name = g.shape.names[d.no];
     const details = { name, required: d.required, state: STEP_STATES[g.state[d.no]] };
@@ -61,7 +89,8 @@ export function explainStep(g: TaskGraph, no: number, s: Surroundings): Explaine
   if (s.draining) gate('draining', 'This process is shutting down and starts nothing.');
   if (!s.storeWritable) gate('store_unavailable', 'The store cannot be written at the moment.');
   if (gates.length > 0) return gates;
-  if (s.slotsUsed >= s.slots) gate('slots', `All ${s.slots} slots are in use; ${s.ahead} ready steps go first.`, { slots: s.slots, used: s.slotsUsed, ahead: s.ahead });
+  if (s.slotsUsed >= s.slots)
+    gate('slots', `All ${s.slots} slots are in use; ${s.ahead} ready steps go first.`, { slots: s.slots, used: s.slotsUsed, ahead: s.ahead });
   else gate('starting', 'It is ready and is started by the next turn.', { ahead: s.ahead });
   return gates;
 }

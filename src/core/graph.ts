@@ -84,7 +84,16 @@ export class TaskGraph {
   events = '';
   eventCount = 0;
 
-  constructor(o: { id: number; template: number | null; shape: Shape; policy: FailurePolicy; priority: number; createdAt: number; deadlineAt: number | null; taskState: number }) {
+  constructor(o: {
+    id: number;
+    template: number | null;
+    shape: Shape;
+    policy: FailurePolicy;
+    priority: number;
+    createdAt: number;
+    deadlineAt: number | null;
+    taskState: number;
+  }) {
     const n = o.shape.size;
     this.id = o.id;
     this.template = o.template;

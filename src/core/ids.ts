@@ -45,7 +45,7 @@ const hex = (n: number, width: number): string => n.toString(16).padStart(width,
 
 /** A 32-bit integer hash of a 53-bit id. */
 function mix(id: number): number {
-  let h = (id % 4294967296 | 0) ^ Math.imul(Math.floor(id / 4294967296), 0x9e3779b1);
+  let h = ((id % 4294967296) | 0) ^ Math.imul(Math.floor(id / 4294967296), 0x9e3779b1);
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return (h ^ (h >>> 16)) >>> 0;

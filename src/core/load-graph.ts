@@ -40,7 +40,13 @@ export interface StepRecord {
 /** Every live attempt in the rows is taken up, whoever owns it: the caller declares those of other boots lost. */
 export function loadGraph(task: TaskRecord, steps: readonly StepRecord[], shape: Shape): TaskGraph {
   const g = new TaskGraph({
-    id: task.id, template: task.template, shape, policy: task.policy, priority: task.priority, createdAt: task.createdAt, deadlineAt: isTaskTerminal(task.state) ? null : task.wakeAt,
+    id: task.id,
+    template: task.template,
+    shape,
+    policy: task.policy,
+    priority: task.priority,
+    createdAt: task.createdAt,
+    deadlineAt: isTaskTerminal(task.state) ? null : task.wakeAt,
     taskState: task.state,
   });
   g.completedAt = task.completedAt;
@@ -126,11 +132,21 @@ export function recount(g: TaskGraph): void {
     for (let e = depStart[no]; e < depStart[no + 1]; e++) if (edgeOpen(depRequired[e] === 1, g.state[deps[e]])) open++;
     g.open[no] = open;
     switch (g.state[no]) {
-      case Step.complete: g.complete++; break;
-      case Step.error: g.errors++; if (!isHandled(g, no)) g.unhandled++; break;
-      case Step.cancelled: g.cancelled++; break;
-      case Step.resolvedManually: g.resolved++; break;
-      default: g.remaining++;
+      case Step.complete:
+        g.complete++;
+        break;
+      case Step.error:
+        g.errors++;
+        if (!isHandled(g, no)) g.unhandled++;
+        break;
+      case Step.cancelled:
+        g.cancelled++;
+        break;
+      case Step.resolvedManually:
+        g.resolved++;
+        break;
+      default:
+        g.remaining++;
     }
     if (g.state[no] === Step.inProgress) g.running++;
   }

@@ -11,8 +11,7 @@ import type { JsonObject } from './definition.ts';
 import { CANCEL_REASONS, STEP_STATES } from './step-states.ts';
 import { TASK_STATES, isTaskTerminal } from './task-states.ts';
 
-export const taskEvent = (state: number, via: readonly number[], extra = ''): string =>
-  `["t",${state},[${via.join(',')}]${extra === '' ? '' : `,${extra}`}]`;
+export const taskEvent = (state: number, via: readonly number[], extra = ''): string => `["t",${state},[${via.join(',')}]${extra === '' ? '' : `,${extra}`}]`;
 
 export const stepEvent = (no: number, state: number, token: number, attempts: number, extra = ''): string =>
   extra === '' ? `["s",${no},${state},${token},${attempts}]` : `["s",${no},${state},${token},${attempts},${extra}]`;
@@ -40,12 +39,18 @@ function read(e: unknown[], seq: number, at: number): LoggedEvent {
   const num = (i: number): number => e[i] as number;
   const extra = (i: number): JsonObject => (e[i] as JsonObject | undefined) ?? {};
   switch (e[0]) {
-    case 't': return { kind: 'task', seq, at, state: num(1), via: e[2] as number[], extra: extra(3), last: isTaskTerminal(num(1)) };
-    case 's': return { kind: 'step', seq, at, no: num(1), state: num(2), token: num(3), attempts: num(4), extra: extra(5) };
-    case 'a': return { kind: 'attempt', seq, at, no: num(1), token: num(2), outcome: e[3] as string, extra: extra(4) };
-    case 'e': return { kind: 'ended', seq, at, count: num(1), reason: CANCEL_REASONS[num(2)] };
-    case 'p': return { kind: 'patched', seq, at, extra: extra(1) };
-    default: throw new Error(`unknown event in the log: ${String(e[0])}`);
+    case 't':
+      return { kind: 'task', seq, at, state: num(1), via: e[2] as number[], extra: extra(3), last: isTaskTerminal(num(1)) };
+    case 's':
+      return { kind: 'step', seq, at, no: num(1), state: num(2), token: num(3), attempts: num(4), extra: extra(5) };
+    case 'a':
+      return { kind: 'attempt', seq, at, no: num(1), token: num(2), outcome: e[3] as string, extra: extra(4) };
+    case 'e':
+      return { kind: 'ended', seq, at, count: num(1), reason: CANCEL_REASONS[num(2)] };
+    case 'p':
+      return { kind: 'patched', seq, at, extra: extra(1) };
+    default:
+      throw new Error(`unknown event in the log: ${String(e[0])}`);
   }
 }
 

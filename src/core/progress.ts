@@ -20,8 +20,16 @@ export interface Counters {
 }
 
 export const countersOf = (g: TaskGraph): Counters => ({
-  total: g.size, complete: g.complete, resolved: g.resolved, cancelled: g.cancelled, errors: g.errors, unhandled: g.unhandled, ready: g.ready.size,
-  running: g.running, waitingForRetry: g.retryAt.size, taskState: g.taskState,
+  total: g.size,
+  complete: g.complete,
+  resolved: g.resolved,
+  cancelled: g.cancelled,
+  errors: g.errors,
+  unhandled: g.unhandled,
+  ready: g.ready.size,
+  running: g.running,
+  waitingForRetry: g.retryAt.size,
+  taskState: g.taskState,
 });
 
 export function executionStatus(c: Counters): ExecutionStatus {
@@ -33,7 +41,10 @@ export function executionStatus(c: Counters): ExecutionStatus {
 }
 
 const ACTIONS: Record<ExecutionStatus, RecommendedAction> = {
-  blocked_by_failures: 'handle_failures', has_ready_steps: 'execute_ready_steps', processing: 'wait_for_completion', all_complete: 'finalize_task',
+  blocked_by_failures: 'handle_failures',
+  has_ready_steps: 'execute_ready_steps',
+  processing: 'wait_for_completion',
+  all_complete: 'finalize_task',
   waiting_for_dependencies: 'wait_for_dependencies',
 };
 export const recommendedAction = (s: ExecutionStatus): RecommendedAction => ACTIONS[s];

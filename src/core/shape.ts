@@ -80,13 +80,32 @@ export function compileShape(def: TemplateDefinition): Shape {
   }
   const all = [...names.keys()];
   return {
-    size, names, numberOf, depStart, deps, depRequired, outStart, outs, outRequired,
+    size,
+    names,
+    numberOf,
+    depStart,
+    deps,
+    depRequired,
+    outStart,
+    outs,
+    outRequired,
     rules: def.steps.map((s) => ({
-      handler: s.handler, method: s.method, config: s.initialization, priority: s.priority ?? -1, retry: s.retry, timeoutMs: s.timeoutMs ?? 0,
-      heartbeatMs: s.heartbeatMs ?? 0, allowFailure: s.allowFailure ?? false, cancelable: s.cancelable ?? true, mergedInputs: s.mergedInputs ?? false,
+      handler: s.handler,
+      method: s.method,
+      config: s.initialization,
+      priority: s.priority ?? -1,
+      retry: s.retry,
+      timeoutMs: s.timeoutMs ?? 0,
+      heartbeatMs: s.heartbeatMs ?? 0,
+      allowFailure: s.allowFailure ?? false,
+      cancelable: s.cancelable ?? true,
+      mergedInputs: s.mergedInputs ?? false,
     })),
     roots: all.filter((no) => depStart[no] === depStart[no + 1]),
     leaves: all.filter((no) => outStart[no] === outStart[no + 1]),
-    policy: def.policy, priority: def.priority, deadlineMs: def.deadlineMs ?? 0, returns: def.returns,
+    policy: def.policy,
+    priority: def.priority,
+    deadlineMs: def.deadlineMs ?? 0,
+    returns: def.returns,
   };
 }

@@ -3,26 +3,58 @@
  * place in STEP_STATES. `error` is terminal here; only Reset reopens a terminal step.
  */
 export const STEP_STATES = [
-  'pending', 'enqueued', 'in_progress', 'enqueued_for_orchestration', 'waiting_for_retry', 'waiting_for_children',
-  'complete', 'error', 'cancelled', 'resolved_manually',
+  'pending',
+  'enqueued',
+  'in_progress',
+  'enqueued_for_orchestration',
+  'waiting_for_retry',
+  'waiting_for_children',
+  'complete',
+  'error',
+  'cancelled',
+  'resolved_manually',
 ] as const;
 
 export const Step = {
-  pending: 0, enqueued: 1, inProgress: 2, enqueuedForOrchestration: 3, waitingForRetry: 4, waitingForChildren: 5,
-  complete: 6, error: 7, cancelled: 8, resolvedManually: 9,
+  pending: 0,
+  enqueued: 1,
+  inProgress: 2,
+  enqueuedForOrchestration: 3,
+  waitingForRetry: 4,
+  waitingForChildren: 5,
+  complete: 6,
+  error: 7,
+  cancelled: 8,
+  resolvedManually: 9,
 } as const;
 export type StepState = (typeof Step)[keyof typeof Step];
 
 export const STEP_EVENTS = [
-  'enqueue', 'start', 'receive_result', 'complete', 'fail', 'wait_for_retry', 'wait_for_children', 'retry', 'reset', 'cancel',
-  'complete_manually', 'resolve_manually',
+  'enqueue',
+  'start',
+  'receive_result',
+  'complete',
+  'fail',
+  'wait_for_retry',
+  'wait_for_children',
+  'retry',
+  'reset',
+  'cancel',
+  'complete_manually',
+  'resolve_manually',
 ] as const;
 export type StepEventName = (typeof STEP_EVENTS)[number];
 
 /** Why a step was cancelled; stored as the place in this list. Append only. */
 export const CANCEL_REASONS = ['dependency_failed', 'parent_failed', 'sibling_failed', 'task_ended', 'by_request', 'expired', 'not_respawned'] as const;
 export const Reason = {
-  dependencyFailed: 0, parentFailed: 1, siblingFailed: 2, taskEnded: 3, byRequest: 4, expired: 5, notRespawned: 6,
+  dependencyFailed: 0,
+  parentFailed: 1,
+  siblingFailed: 2,
+  taskEnded: 3,
+  byRequest: 4,
+  expired: 5,
+  notRespawned: 6,
 } as const;
 
 export const isStepTerminal = (s: number): boolean => s >= Step.complete;
@@ -41,19 +73,32 @@ export function baseState(s: number): BaseState {
 export function nextStepState(state: StepState, event: StepEventName): StepState | undefined {
   const terminal = isStepTerminal(state);
   switch (event) {
-    case 'enqueue': return state === Step.pending ? Step.enqueued : undefined;
-    case 'start': return state === Step.pending || state === Step.enqueued || state === Step.waitingForChildren ? Step.inProgress : undefined;
-    case 'receive_result': return state === Step.inProgress ? Step.enqueuedForOrchestration : undefined;
-    case 'complete': return state === Step.inProgress || state === Step.enqueuedForOrchestration || state === Step.waitingForChildren ? Step.complete : undefined;
-    case 'fail': return terminal ? undefined : Step.error;
-    case 'wait_for_retry': return terminal || state === Step.waitingForRetry ? undefined : Step.waitingForRetry;
-    case 'wait_for_children': return state === Step.inProgress || state === Step.enqueuedForOrchestration ? Step.waitingForChildren : undefined;
-    case 'retry': return state === Step.waitingForRetry ? Step.pending : undefined;
-    case 'reset': return state === Step.error || state === Step.cancelled || state === Step.complete ? Step.pending : undefined;
-    case 'cancel': return terminal ? undefined : Step.cancelled;
-    case 'complete_manually': return state === Step.cancelled || state === Step.complete ? undefined : Step.complete;
-    case 'resolve_manually': return state === Step.cancelled || state === Step.complete || state === Step.resolvedManually ? undefined : Step.resolvedManually;
-    default: return unreachable(event);
+    case 'enqueue':
+      return state === Step.pending ? Step.enqueued : undefined;
+    case 'start':
+      return state === Step.pending || state === Step.enqueued || state === Step.waitingForChildren ? Step.inProgress : undefined;
+    case 'receive_result':
+      return state === Step.inProgress ? Step.enqueuedForOrchestration : undefined;
+    case 'complete':
+      return state === Step.inProgress || state === Step.enqueuedForOrchestration || state === Step.waitingForChildren ? Step.complete : undefined;
+    case 'fail':
+      return terminal ? undefined : Step.error;
+    case 'wait_for_retry':
+      return terminal || state === Step.waitingForRetry ? undefined : Step.waitingForRetry;
+    case 'wait_for_children':
+      return state === Step.inProgress || state === Step.enqueuedForOrchestration ? Step.waitingForChildren : undefined;
+    case 'retry':
+      return state === Step.waitingForRetry ? Step.pending : undefined;
+    case 'reset':
+      return state === Step.error || state === Step.cancelled || state === Step.complete ? Step.pending : undefined;
+    case 'cancel':
+      return terminal ? undefined : Step.cancelled;
+    case 'complete_manually':
+      return state === Step.cancelled || state === Step.complete ? undefined : Step.complete;
+    case 'resolve_manually':
+      return state === Step.cancelled || state === Step.complete || state === Step.resolvedManually ? undefined : Step.resolvedManually;
+    default:
+      return unreachable(event);
   }
 }
 

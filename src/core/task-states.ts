@@ -3,19 +3,54 @@
  * state's place in TASK_STATES. Drawn in docs/states.md.
  */
 export const TASK_STATES = [
-  'pending', 'initializing', 'enqueuing_steps', 'steps_in_process', 'evaluating_results', 'waiting_for_dependencies', 'waiting_for_retry',
-  'blocked_by_failures', 'complete', 'error', 'cancelled', 'resolved_manually',
+  'pending',
+  'initializing',
+  'enqueuing_steps',
+  'steps_in_process',
+  'evaluating_results',
+  'waiting_for_dependencies',
+  'waiting_for_retry',
+  'blocked_by_failures',
+  'complete',
+  'error',
+  'cancelled',
+  'resolved_manually',
 ] as const;
 
 export const Task = {
-  pending: 0, initializing: 1, enqueuingSteps: 2, stepsInProcess: 3, evaluatingResults: 4, waitingForDependencies: 5, waitingForRetry: 6,
-  blockedByFailures: 7, complete: 8, error: 9, cancelled: 10, resolvedManually: 11,
+  pending: 0,
+  initializing: 1,
+  enqueuingSteps: 2,
+  stepsInProcess: 3,
+  evaluatingResults: 4,
+  waitingForDependencies: 5,
+  waitingForRetry: 6,
+  blockedByFailures: 7,
+  complete: 8,
+  error: 9,
+  cancelled: 10,
+  resolvedManually: 11,
 } as const;
 export type TaskState = (typeof Task)[keyof typeof Task];
 
 export const TASK_EVENTS = [
-  'start', 'ready_steps_found', 'no_steps_found', 'no_dependencies_ready', 'steps_enqueued', 'enqueue_failed', 'step_completed', 'step_failed',
-  'all_steps_successful', 'permanent_failure', 'dependencies_ready', 'retry_ready', 'give_up', 'manual_resolution', 'cancel', 'resolve_manually', 'reset',
+  'start',
+  'ready_steps_found',
+  'no_steps_found',
+  'no_dependencies_ready',
+  'steps_enqueued',
+  'enqueue_failed',
+  'step_completed',
+  'step_failed',
+  'all_steps_successful',
+  'permanent_failure',
+  'dependencies_ready',
+  'retry_ready',
+  'give_up',
+  'manual_resolution',
+  'cancel',
+  'resolve_manually',
+  'reset',
 ] as const;
 export type TaskEventName = (typeof TASK_EVENTS)[number];
 
@@ -25,24 +60,42 @@ export const isTaskTerminal = (s: number): boolean => s >= Task.complete;
 export function nextTaskState(state: TaskState, event: TaskEventName): TaskState | undefined {
   if (isTaskTerminal(state)) return event === 'reset' && state === Task.error ? Task.pending : undefined;
   switch (event) {
-    case 'cancel': return Task.cancelled;
-    case 'resolve_manually': return Task.resolvedManually;
-    case 'start': return state === Task.pending ? Task.initializing : undefined;
-    case 'no_steps_found': return state === Task.initializing ? Task.complete : undefined;
-    case 'ready_steps_found': return state === Task.initializing || state === Task.evaluatingResults ? Task.enqueuingSteps : undefined;
-    case 'no_dependencies_ready': return state === Task.initializing || state === Task.evaluatingResults ? Task.waitingForDependencies : undefined;
-    case 'steps_enqueued': return state === Task.enqueuingSteps ? Task.stepsInProcess : undefined;
-    case 'enqueue_failed': return state === Task.enqueuingSteps ? Task.error : undefined;
-    case 'step_completed': return state === Task.stepsInProcess ? Task.evaluatingResults : undefined;
-    case 'step_failed': return state === Task.stepsInProcess ? Task.waitingForRetry : undefined;
-    case 'all_steps_successful': return state === Task.evaluatingResults ? Task.complete : undefined;
-    case 'permanent_failure': return state === Task.evaluatingResults ? Task.blockedByFailures : undefined;
-    case 'dependencies_ready': return state === Task.waitingForDependencies ? Task.evaluatingResults : undefined;
-    case 'retry_ready': return state === Task.waitingForRetry ? Task.enqueuingSteps : undefined;
-    case 'give_up': return state === Task.blockedByFailures ? Task.error : undefined;
-    case 'manual_resolution': return state === Task.blockedByFailures ? Task.resolvedManually : undefined;
-    case 'reset': return undefined;
-    default: return unreachable(event);
+    case 'cancel':
+      return Task.cancelled;
+    case 'resolve_manually':
+      return Task.resolvedManually;
+    case 'start':
+      return state === Task.pending ? Task.initializing : undefined;
+    case 'no_steps_found':
+      return state === Task.initializing ? Task.complete : undefined;
+    case 'ready_steps_found':
+      return state === Task.initializing || state === Task.evaluatingResults ? Task.enqueuingSteps : undefined;
+    case 'no_dependencies_ready':
+      return state === Task.initializing || state === Task.evaluatingResults ? Task.waitingForDependencies : undefined;
+    case 'steps_enqueued':
+      return state === Task.enqueuingSteps ? Task.stepsInProcess : undefined;
+    case 'enqueue_failed':
+      return state === Task.enqueuingSteps ? Task.error : undefined;
+    case 'step_completed':
+      return state === Task.stepsInProcess ? Task.evaluatingResults : undefined;
+    case 'step_failed':
+      return state === Task.stepsInProcess ? Task.waitingForRetry : undefined;
+    case 'all_steps_successful':
+      return state === Task.evaluatingResults ? Task.complete : undefined;
+    case 'permanent_failure':
+      return state === Task.evaluatingResults ? Task.blockedByFailures : undefined;
+    case 'dependencies_ready':
+      return state === Task.waitingForDependencies ? Task.evaluatingResults : undefined;
+    case 'retry_ready':
+      return state === Task.waitingForRetry ? Task.enqueuingSteps : undefined;
+    case 'give_up':
+      return state === Task.blockedByFailures ? Task.error : undefined;
+    case 'manual_resolution':
+      return state === Task.blockedByFailures ? Task.resolvedManually : undefined;
+    case 'reset':
+      return undefined;
+    default:
+      return unreachable(event);
   }
 }
 

@@ -49,6 +49,15 @@ export class ColdReady {
     if (rows.length === 0) return;
     const ids = [...new Set(rows.map((r) => r.task))].filter((id) => this.#p.graphs.get(id) === undefined);
     await this.#adopt(ids);
+    await this.#fetchInputs(ids);
     this.#after = rows[rows.length - 1];
+  }
+
+  /** In one go, so that their first steps are handed out with everything from memory. */
+  async #fetchInputs(ids: readonly number[]): Promise<void> {
+    const { store, payloads, graphs } = this.#p;
+    const wanted = ids.filter((id) => graphs.get(id) !== undefined && payloads.input(id) === undefined);
+    const bodies = await store.payloads(wanted.map((task) => ({ task, no: -1, token: 0 })));
+    for (const [i, body] of bodies.entries()) if (body !== null && graphs.get(wanted[i]) !== undefined) payloads.putInput(wanted[i], body);
   }
 }

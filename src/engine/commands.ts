@@ -12,14 +12,12 @@ export interface SubmitCommand {
   done(g: TaskGraph | null, e: TuttiError | null): void;
 }
 
-/** `missed`: its graph was asked for and not there, so the task has ended or is gone. */
-export type ResultCommand = { missed?: boolean } & (
+export type ResultCommand =
   | { kind: 'result'; task: number; no: number; token: number; outcome: AttemptOutcome }
   | { kind: 'checkpoint'; task: number; no: number; token: number; body: string; done(e: TuttiError | null): void }
   | { kind: 'cancel'; task: number; message: string; done(g: TaskGraph | null, e: TuttiError | null): void }
   | { kind: 'patch'; task: number; patch: { priority?: number; tags?: string[] }; done(g: TaskGraph | null, e: TuttiError | null): void }
-  | { kind: 'remove'; task: number; done(g: TaskGraph | null, e: TuttiError | null): void }
-);
+  | { kind: 'remove'; task: number; done(g: TaskGraph | null, e: TuttiError | null): void };
 
 export type EnqueueCommand = { kind: 'timer'; timer: DueTimer };
 

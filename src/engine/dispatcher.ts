@@ -15,6 +15,9 @@ import type { Assignment, AttemptOutcome, DependencyResult, StopReason, WorkerHe
 /** Results of a step's dependencies above this many bytes in all are streamed (design.md §5). */
 export const RESULTS_INLINE_BYTES = 2 ** 20;
 const RESULTS_PAGE = 500;
+/** How often, and how long apart, the inputs of a started attempt are read before it is given up. */
+const READS = 60;
+const READ_AGAIN_MS = 500;
 /** Characters of results read one after the other before others get the loop: a store that answers at once would never let go of it. */
 const READ_BEFORE_PAUSE = 2 ** 17;
 
@@ -43,6 +46,7 @@ export interface DispatcherOptions {
   store: Store;
   payloads: PayloadCache;
   now: () => number;
+  later: (ms: number, fn: () => void) => void;
   taskUuid: (task: number) => string;
   stepUuid: (task: number, no: number) => string;
   templateName: (g: TaskGraph) => TemplateName;
@@ -284,7 +288,7 @@ export class Dispatcher implements WorkerPort {
     return this.#compose(s, input, results, null);
   }
 
-  async #assignSlowly(a: Active, s: Start): Promise<void> {
+  async #assignSlowly(a: Active, s: Start, reads = 1): Promise<void> {
     const { graph: g, no } = s;
     try {
       const { depStart, deps, depRequired, names } = g.shape;
@@ -309,8 +313,17 @@ export class Dispatcher implements WorkerPort {
       if (this.active(g.id, no) !== a) return;
       a.session.sink.assign([this.#compose(s, input, results, checkpoint)]);
     } catch (e) {
-      // The store could not be read: the attempt fails like any other and is retried by its policy.
-      const error: StepError = { code: 'inputs_unavailable', message: `The inputs could not be read: ${e instanceof Error ? e.message : 'unknown'}`, retryable: true };
+      if (this.active(g.id, no) !== a) return;
+      if (reads < READS) {
+        this.o.later(READ_AGAIN_MS, () => void this.#assignSlowly(a, s, reads + 1));
+        return;
+      }
+      // The store cannot be read for long: the attempt fails like any other and is retried by its policy.
+      const error: StepError = {
+        code: 'inputs_unavailable',
+        message: `The inputs could not be read: ${e instanceof Error ? e.message : 'unknown'}`,
+        retryable: true,
+      };
       a.session.result({ task: g.id, no, token: s.token, outcome: { ok: false, error } });
     }
   }

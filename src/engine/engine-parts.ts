@@ -18,4 +18,6 @@ export interface EngineParts {
   readonly dispatcher: Dispatcher;
   readonly timers: Timers;
   readonly queue: ReadyQueue;
+  /** Tasks whose graph was wanted, read for, and not there: they have ended or are gone. Who wanted it takes the id out. */
+  readonly absent: Set<number>;
 }

@@ -84,7 +84,14 @@ export class Engine implements EngineFacade {
     const wake = (): void => this.#loop.wake();
     const { tag } = o.store;
     const dispatcher = new Dispatcher({
-      store: o.store, payloads, now, taskUuid: (task) => taskUuid(task, tag), stepUuid: (task, no) => stepUuid(task, no, tag), graph: (task) => graphs.get(task), pause: () => this.#pause(),
+      store: o.store,
+      payloads,
+      now,
+      later: (ms, fn) => void o.host.timer(ms, fn),
+      taskUuid: (task) => taskUuid(task, tag),
+      stepUuid: (task, no) => stepUuid(task, no, tag),
+      graph: (task) => graphs.get(task),
+      pause: () => this.#pause(),
       templateName: (g) => this.#templates.row(g.template ?? -1)?.definition ?? { namespace: '', name: '', version: '' },
       input: {
         result: (r) => this.#offer({ kind: 'result', ...r }),
@@ -101,7 +108,16 @@ export class Engine implements EngineFacade {
       },
     });
     const parts: EngineParts = {
-      host: o.host, config: this.#config, store: o.store, boot: 1 + Math.floor(o.host.random() * (2 ** 31 - 2)), graphs, payloads, dispatcher, timers: new Timers(o.host, wake), queue: new ReadyQueue(),
+      host: o.host,
+      config: this.#config,
+      store: o.store,
+      boot: 1 + Math.floor(o.host.random() * (2 ** 31 - 2)),
+      graphs,
+      payloads,
+      dispatcher,
+      timers: new Timers(o.host, wake),
+      queue: new ReadyQueue(),
+      absent: new Set(),
     };
     this.#parts = parts;
     const followUp = (c: FinalizeCommand): void => {
@@ -113,12 +129,19 @@ export class Engine implements EngineFacade {
     this.#enqueuer = new StepEnqueuer(parts);
     this.#finalizer = new TaskFinalizer({ parts, followUp });
     this.#loop = new TurnLoop({
-      parts, actors: [this.#results, this.#enqueuer, this.#requests, this.#finalizer],
+      parts,
+      actors: [this.#results, this.#enqueuer, this.#requests, this.#finalizer],
       stages: [
-        (t) => this.#results.fill(t), (t) => this.#enqueuer.fill(t), (t) => this.#requests.fill(t), (t) => this.#finalizer.fill(t), (t) => this.#enqueuer.start(t),
+        (t) => this.#results.fill(t),
+        (t) => this.#enqueuer.fill(t),
+        (t) => this.#requests.fill(t),
+        (t) => this.#finalizer.fill(t),
+        (t) => this.#enqueuer.start(t),
         (t) => this.#finalizer.conclude(t),
       ],
-      release: (turn) => this.#release(turn), reload: (ids) => this.#load(ids), resume: (doubts) => this.#resume(doubts),
+      release: (turn) => this.#release(turn),
+      reload: (ids) => this.#load(ids),
+      resume: (doubts) => this.#resume(doubts),
     });
     const commit = (changes: ChangeSet): Promise<boolean> => this.#loop.commitLater(changes);
     this.#cold = new ColdReady({ parts, adopt: (ids) => this.#load(ids), wake });
@@ -131,11 +154,26 @@ export class Engine implements EngineFacade {
       names: { taskUuid: (t) => taskUuid(t, tag), stepUuid: (t, no) => stepUuid(t, no, tag) },
     });
     this.#queries = new Queries({
-      store: o.store, graphs, templates: this.#templates, dispatcher, taskUuid: (t) => taskUuid(t, tag), stepUuid: (t, no) => stepUuid(t, no, tag), pause: () => this.#pause(),
+      store: o.store,
+      graphs,
+      templates: this.#templates,
+      dispatcher,
+      taskUuid: (t) => taskUuid(t, tag),
+      stepUuid: (t, no) => stepUuid(t, no, tag),
+      pause: () => this.#pause(),
     });
     this.#submissions = new Submissions({
-      inbox: this.#requests.inbox, templates: this.#templates, config: this.#config, tag, lastId, now, wake, hasHandler: (h) => dispatcher.hasHandler(h),
-      viewOf: (g, row) => this.#queries.viewOf(g, row), admit: () => this.#admit(),
+      inbox: this.#requests.inbox,
+      templates: this.#templates,
+      config: this.#config,
+      tag,
+      lastId,
+      now,
+      wake,
+      hasHandler: (h) => dispatcher.hasHandler(h),
+      viewOf: (g, row) => this.#queries.viewOf(g, row),
+      admit: () => this.#admit(),
+      pause: () => this.#pause(),
     });
   }
 
@@ -160,8 +198,10 @@ export class Engine implements EngineFacade {
   }
 
   #admit(): void {
-    if (this.#status === 'draining' || this.#status === 'stopped') throw new TuttiError('SHUTTING_DOWN', 'This process is shutting down and takes no new tasks.', { retryAfter: 5 });
-    if (!this.#loop.writable) throw new TuttiError('STORE_UNAVAILABLE', `The store cannot be written: ${this.#loop.lastFailure ?? 'unknown'}`, { retryAfter: 5 });
+    if (this.#status === 'draining' || this.#status === 'stopped')
+      throw new TuttiError('SHUTTING_DOWN', 'This process is shutting down and takes no new tasks.', { retryAfter: 5 });
+    if (!this.#loop.writable)
+      throw new TuttiError('STORE_UNAVAILABLE', `The store cannot be written: ${this.#loop.lastFailure ?? 'unknown'}`, { retryAfter: 5 });
   }
 
   // Templates
@@ -214,14 +254,23 @@ export class Engine implements EngineFacade {
     if (templates?.length === 0) return { tasks: [], nextCursor: null, total: paged ? 0 : null, totalCapped: false };
     const page = await this.#guard(() =>
       this.#store.listTasks({
-        states, templates, initiator: r.initiator, sourceSystem: r.sourceSystem, tag: r.tag, beforeId, offset: paged && beforeId === undefined ? ((r.page ?? 1) - 1) * limit : undefined,
-        limit: limit + 1, countCap: paged ? COUNT_CAP : 0,
+        states,
+        templates,
+        initiator: r.initiator,
+        sourceSystem: r.sourceSystem,
+        tag: r.tag,
+        beforeId,
+        offset: paged && beforeId === undefined ? ((r.page ?? 1) - 1) * limit : undefined,
+        limit: limit + 1,
+        countCap: paged ? COUNT_CAP : 0,
       }),
     );
     const rows = page.tasks.slice(0, limit);
     return {
-      tasks: await this.#queries.tasks(rows), nextCursor: page.tasks.length > limit ? this.#cursor(rows[rows.length - 1].id) : null,
-      total: page.total, totalCapped: page.total !== null && page.total >= COUNT_CAP,
+      tasks: await this.#queries.tasks(rows),
+      nextCursor: page.tasks.length > limit ? this.#cursor(rows[rows.length - 1].id) : null,
+      total: page.total,
+      totalCapped: page.total !== null && page.total >= COUNT_CAP,
     };
   }
 
@@ -247,10 +296,22 @@ export class Engine implements EngineFacade {
     return nos.map((no) => {
       const active = this.#parts.dispatcher.active(g.id, no);
       const gates = explainStep(g, no, {
-        now: this.#host.now(), slots: total, slotsUsed: used, hasHandler: this.workers.hasHandler(g.shape.rules[no].handler), ahead: nos.length > 200 ? 0 : this.#parts.queue.ahead(g, no),
-        draining: this.#enqueuer.draining, storeWritable: this.#loop.writable, lastSignAt: active?.lastSign ?? null,
+        now: this.#host.now(),
+        slots: total,
+        slotsUsed: used,
+        hasHandler: this.workers.hasHandler(g.shape.rules[no].handler),
+        ahead: nos.length > 200 ? 0 : this.#parts.queue.ahead(g, no),
+        draining: this.#enqueuer.draining,
+        storeWritable: this.#loop.writable,
+        lastSignAt: active?.lastSign ?? null,
       });
-      return { stepId: stepUuid(g.id, no, this.#store.tag), name: g.shape.names[no], state: STEP_STATES[g.state[no]], runnable: gates.length === 1 && (gates[0].kind === 'starting' || gates[0].kind === 'slots'), gates };
+      return {
+        stepId: stepUuid(g.id, no, this.#store.tag),
+        name: g.shape.names[no],
+        state: STEP_STATES[g.state[no]],
+        runnable: gates.length === 1 && (gates[0].kind === 'starting' || gates[0].kind === 'slots'),
+        gates,
+      };
     });
   }
 
@@ -267,7 +328,12 @@ export class Engine implements EngineFacade {
       throw new TuttiError('INVALID_CURSOR', `the task has events 1 to ${row.nextSeq - 1}; ${String(after)} is none of them`, { field: 'after' });
     }
     yield* this.#feed.events({
-      task: row.id, steps: this.#templates.shape(row.template ?? -1)?.names ?? [], after, signal: o.signal, ended: () => this.#status === 'stopped', terminal: async () => isTaskTerminal((await this.#store.loadTask(row.id))?.state ?? Task.cancelled),
+      task: row.id,
+      steps: this.#templates.shape(row.template ?? -1)?.names ?? [],
+      after,
+      signal: o.signal,
+      ended: () => this.#status === 'stopped',
+      terminal: async () => isTaskTerminal((await this.#store.loadTask(row.id))?.state ?? Task.cancelled),
     });
   }
 
@@ -284,7 +350,9 @@ export class Engine implements EngineFacade {
     if (outcome.state !== 'complete') {
       const first = outcome.failedSteps[0];
       const why = outcome.error?.message ?? (first === undefined ? '' : `step ${first.name}: ${first.error?.message ?? ''}`);
-      throw new TuttiError('TASK_FAILED', `task ${taskId} ended in ${outcome.state}${why === '' ? '' : `: ${why}`}`, { details: { state: outcome.state, failedSteps: outcome.failedSteps, error: outcome.error } });
+      throw new TuttiError('TASK_FAILED', `task ${taskId} ended in ${outcome.state}${why === '' ? '' : `: ${why}`}`, {
+        details: { state: outcome.state, failedSteps: outcome.failedSteps, error: outcome.error },
+      });
     }
     const id = this.#taskId(taskId);
     const cached = this.#parts.graphs.get(id);
@@ -333,9 +401,15 @@ export class Engine implements EngineFacade {
 
   async purge(taskId: string): Promise<void> {
     const row = await this.#row(taskId);
-    if (!isTaskTerminal(row.state)) throw new TuttiError('ILLEGAL_STATE', `The task is ${TASK_STATES[row.state]}; only one that has ended can be removed.`, { details: { state: TASK_STATES[row.state] } });
+    if (!isTaskTerminal(row.state))
+      throw new TuttiError('ILLEGAL_STATE', `The task is ${TASK_STATES[row.state]}; only one that has ended can be removed.`, {
+        details: { state: TASK_STATES[row.state] },
+      });
     const g = this.#parts.graphs.get(row.id);
-    if (g !== undefined && g.live.size > 0) throw new TuttiError('ILLEGAL_STATE', 'Handlers of the task are still stopping; try again when they have returned.', { details: { stopping: g.live.size } });
+    if (g !== undefined && g.live.size > 0)
+      throw new TuttiError('ILLEGAL_STATE', 'Handlers of the task are still stopping; try again when they have returned.', {
+        details: { stopping: g.live.size },
+      });
     if (g !== undefined) this.#parts.graphs.drop(g);
     if (row.totalSteps > STEPS_AT_ONCE && !(await prune({ store: this.#store, host: this.#host, task: row.id, commit: (c) => this.#loop.commitLater(c) }))) {
       throw new TuttiError('STORE_UNAVAILABLE', 'The store cannot be written.', { retryAfter: 5 });
@@ -345,7 +419,8 @@ export class Engine implements EngineFacade {
 
   async #verb(taskId: string, make: (task: number, done: (g: TaskGraph | null, e: TuttiError | null) => void) => ResultCommand): Promise<TaskView> {
     const row = await this.#row(taskId);
-    if (isTaskTerminal(row.state)) throw new TuttiError('ILLEGAL_STATE', `The task has ended: ${TASK_STATES[row.state]}.`, { details: { state: TASK_STATES[row.state] } });
+    if (isTaskTerminal(row.state))
+      throw new TuttiError('ILLEGAL_STATE', `The task has ended: ${TASK_STATES[row.state]}.`, { details: { state: TASK_STATES[row.state] } });
     if (!this.#loop.writable) throw new TuttiError('STORE_UNAVAILABLE', 'The store cannot be written.', { retryAfter: 5 });
     const c = make(row.id, () => undefined);
     await this.#post(c);
@@ -355,7 +430,8 @@ export class Engine implements EngineFacade {
   #post(c: ResultCommand): Promise<void> {
     return new Promise((resolve, reject) => {
       const done = (_g: unknown, e: TuttiError | null): void => (e === null ? resolve() : reject(e));
-      if (!this.#offer({ ...c, done } as ResultCommand)) reject(new TuttiError('BACKPRESSURE', 'Too many commands are waiting.', { retryAfter: 1, details: { inbox: 'result_processor' } }));
+      if (!this.#offer({ ...c, done } as ResultCommand))
+        reject(new TuttiError('BACKPRESSURE', 'Too many commands are waiting.', { retryAfter: 1, details: { inbox: 'result_processor' } }));
     });
   }
 
@@ -443,7 +519,12 @@ export class Engine implements EngineFacade {
         if (s.state === Step.error) failedSteps.push({ name: names[s.no], error: s.error === null ? null : (JSON.parse(s.error) as StepError) });
       }
     }
-    return { id: taskUuid(row.id, this.#store.tag), state: TASK_STATES[row.state], error: row.error === null ? null : (JSON.parse(row.error) as StepError), failedSteps };
+    return {
+      id: taskUuid(row.id, this.#store.tag),
+      state: TASK_STATES[row.state],
+      error: row.error === null ? null : (JSON.parse(row.error) as StepError),
+      failedSteps,
+    };
   }
 
   // Graphs
@@ -476,7 +557,7 @@ export class Engine implements EngineFacade {
 
   /** Starts of a doubtful commit: those that are durable are dispatched, the others gave their slots back. */
   #resume(doubts: readonly Active[]): void {
-    const { dispatcher, graphs, timers } = this.#parts;
+    const { dispatcher, graphs } = this.#parts;
     const starts: Start[] = [];
     for (const a of doubts) {
       const graph = graphs.get(a.task);
@@ -540,7 +621,8 @@ export class Engine implements EngineFacade {
   #readCursor(text: string): number {
     const m = /^t([0-9a-z]+)\.([0-9a-z]+)$/.exec(text);
     const id = m === null ? Number.NaN : Number.parseInt(m[1], 36);
-    if (m === null || !Number.isSafeInteger(id) || (id % 9973).toString(36) !== m[2]) throw new TuttiError('INVALID_CURSOR', 'the cursor was not issued by this list', { field: 'cursor' });
+    if (m === null || !Number.isSafeInteger(id) || (id % 9973).toString(36) !== m[2])
+      throw new TuttiError('INVALID_CURSOR', 'the cursor was not issued by this list', { field: 'cursor' });
     return id;
   }
 
@@ -581,10 +663,29 @@ export class Engine implements EngineFacade {
     const r = this.#results;
     return {
       actors: [this.#requests.inbox.metrics(), this.#enqueuer.inbox.metrics(), r.inbox.metrics(), this.#finalizer.inbox.metrics()],
-      turns: this.#loop.turns, turnRows: this.#loop.rows, turnSeconds: this.#loop.seconds, commitSeconds: this.#loop.commitSeconds, commitFailures: this.#loop.commitFailures, tasks, steps,
-      submitted: this.#requests.submitted, finished: { ...this.#finished },
-      attempts: { started: this.#enqueuer.started, completed: r.completed, failed: r.failed, retried: r.retried, timedOut: this.#enqueuer.timedOut, lost: this.#finalizer.lost, late: r.late },
-      slots: { total, used, stopping }, cachedSteps: graphs.steps, reconcilerRepairs: this.#reconciler.repairs, retentionRemoved: this.#retention.removed, ready: queue.size,
+      turns: this.#loop.turns,
+      turnRows: this.#loop.rows,
+      turnSeconds: this.#loop.seconds,
+      commitSeconds: this.#loop.commitSeconds,
+      commitFailures: this.#loop.commitFailures,
+      tasks,
+      steps,
+      submitted: this.#requests.submitted,
+      finished: { ...this.#finished },
+      attempts: {
+        started: this.#enqueuer.started,
+        completed: r.completed,
+        failed: r.failed,
+        retried: r.retried,
+        timedOut: this.#enqueuer.timedOut,
+        lost: this.#finalizer.lost,
+        late: r.late,
+      },
+      slots: { total, used, stopping },
+      cachedSteps: graphs.steps,
+      reconcilerRepairs: this.#reconciler.repairs,
+      retentionRemoved: this.#retention.removed,
+      ready: queue.size,
     };
   }
 
@@ -630,9 +731,9 @@ export class Engine implements EngineFacade {
     this.#status = 'stopped';
     timers.stop();
     this.#feed.closeAll();
-    for (const waiters of this.#waiters.values()) for (const w of waiters) w.reject(new TuttiError('SHUTTING_DOWN', 'The engine was closed before the task ended.'));
+    for (const waiters of this.#waiters.values())
+      for (const w of waiters) w.reject(new TuttiError('SHUTTING_DOWN', 'The engine was closed before the task ended.'));
     this.#waiters.clear();
     await this.#store.close();
   }
 }
-

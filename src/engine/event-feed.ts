@@ -56,7 +56,14 @@ export class EventFeed {
     for (const subs of this.#subscribers.values()) for (const s of subs) s.wake();
   }
 
-  async *events(o: { task: number; steps: readonly string[]; after: number; ended: () => boolean; terminal: () => Promise<boolean>; signal: AbortSignal | undefined }): AsyncGenerator<TaskEvent> {
+  async *events(o: {
+    task: number;
+    steps: readonly string[];
+    after: number;
+    ended: () => boolean;
+    terminal: () => Promise<boolean>;
+    signal: AbortSignal | undefined;
+  }): AsyncGenerator<TaskEvent> {
     let hint = false;
     let wake: (() => void) | null = null;
     const sub: Subscriber = {
@@ -115,11 +122,24 @@ export class EventFeed {
     switch (e.kind) {
       case 'task':
         return {
-          ...head, type: 'task.state', ...(e.last ? { last: true } : {}),
+          ...head,
+          type: 'task.state',
+          ...(e.last ? { last: true } : {}),
           data: { state: TASK_STATES[e.state], via: e.via.map((s) => TASK_STATES[s]), ...e.extra },
         };
       case 'step':
-        return { ...head, type: 'step.state', data: { ...this.#step(task, steps, e.no), state: STEP_STATES[e.state], attempt: e.attempts, token: e.token, ...stepVia(e.state), ...readable(e.extra) } };
+        return {
+          ...head,
+          type: 'step.state',
+          data: {
+            ...this.#step(task, steps, e.no),
+            state: STEP_STATES[e.state],
+            attempt: e.attempts,
+            token: e.token,
+            ...stepVia(e.state),
+            ...readable(e.extra),
+          },
+        };
       case 'attempt':
         return { ...head, type: 'step.attempt', data: { ...this.#step(task, steps, e.no), token: e.token, outcome: e.outcome, ...e.extra } };
       case 'ended':
@@ -133,7 +153,9 @@ export class EventFeed {
 
   #progressEvent(steps: readonly string[], a: Active): TaskEvent {
     return {
-      at: a.progress!.at, type: 'step.progress', taskId: this.#names.taskUuid(a.task),
+      at: a.progress!.at,
+      type: 'step.progress',
+      taskId: this.#names.taskUuid(a.task),
       data: { ...this.#step(a.task, steps, a.no), token: a.token, fraction: a.progress!.fraction, message: a.progress!.message },
     };
   }
@@ -144,7 +166,8 @@ export class EventFeed {
 }
 
 /** States a step passes inside the commit that decides its result. */
-const stepVia = (state: number): { via?: string[] } => (state === Step.complete || state === Step.error || state === Step.waitingForRetry ? { via: ['enqueued_for_orchestration'] } : {});
+const stepVia = (state: number): { via?: string[] } =>
+  state === Step.complete || state === Step.error || state === Step.waitingForRetry ? { via: ['enqueued_for_orchestration'] } : {};
 
 function readable(extra: JsonObject): JsonObject {
   const out: JsonObject = { ...extra };

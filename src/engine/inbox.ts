@@ -71,6 +71,14 @@ export class Inbox<T> {
   }
 
   metrics(): ActorMetrics {
-    return { name: this.name, depth: this.depth, capacity: this.capacity, accepted: this.accepted, refused: this.refused, handled: this.handled, timeMs: this.timeMs };
+    return {
+      name: this.name,
+      depth: this.depth,
+      capacity: this.capacity,
+      accepted: this.accepted,
+      refused: this.refused,
+      handled: this.handled,
+      timeMs: this.timeMs,
+    };
   }
 }

@@ -40,10 +40,25 @@ export class Queries {
     const t = this.#template(g.template);
     return this.#view(
       {
-        id: g.id, template: g.template, state: g.taskState, priority: g.priority, policy: g.policy, createdAt: g.createdAt, completedAt: g.completedAt, wakeAt: g.deadlineAt,
-        totalSteps: g.size, counts: null, error: isTaskTerminal(g.taskState) && g.taskState !== Task.complete ? g.failure : null, tags: row?.tags ?? null, meta: row?.meta ?? null, nextSeq: g.nextSeq,
+        id: g.id,
+        template: g.template,
+        state: g.taskState,
+        priority: g.priority,
+        policy: g.policy,
+        createdAt: g.createdAt,
+        completedAt: g.completedAt,
+        wakeAt: g.deadlineAt,
+        totalSteps: g.size,
+        counts: null,
+        error: isTaskTerminal(g.taskState) && g.taskState !== Task.complete ? g.failure : null,
+        tags: row?.tags ?? null,
+        meta: row?.meta ?? null,
+        nextSeq: g.nextSeq,
       },
-      t, countersOf(g), g.stopping, g.updatedAt,
+      t,
+      countersOf(g),
+      g.stopping,
+      g.updatedAt,
     );
   }
 
@@ -119,8 +134,19 @@ export class Queries {
     const add = (no: number, token: number, at: number, outcome: string, toState: string, error: StepError | null): void => {
       const b = begun.get(`${no}/${token}`) ?? { at: row.createdAt, attempt: 0 };
       rows.push({
-        stepId: this.#p.stepUuid(row.id, no), taskId: this.#p.taskUuid(row.id), stepName: names[no] ?? String(no), token, attempt: b.attempt, recordedAt: at, startedAt: b.at,
-        outcome, success: outcome === 'completed', executionTimeMs: at - b.at, fromState: 'in_progress', toState, error,
+        stepId: this.#p.stepUuid(row.id, no),
+        taskId: this.#p.taskUuid(row.id),
+        stepName: names[no] ?? String(no),
+        token,
+        attempt: b.attempt,
+        recordedAt: at,
+        startedAt: b.at,
+        outcome,
+        success: outcome === 'completed',
+        executionTimeMs: at - b.at,
+        fromState: 'in_progress',
+        toState,
+        error,
       });
     };
     for (let after = 0; ; ) {
@@ -133,7 +159,11 @@ export class Queries {
           if (e.state === Step.inProgress) begun.set(`${e.no}/${e.token}`, { at: e.at, attempt: e.attempts });
           else if (e.state === Step.complete) add(e.no, e.token, e.at, 'completed', 'enqueued_for_orchestration', null);
           else if (e.state === Step.error || e.state === Step.waitingForRetry) add(e.no, e.token, e.at, outcomeOf(error), 'enqueued_for_orchestration', error);
-          else if (e.state === Step.cancelled && begun.has(`${e.no}/${e.token}`) && !rows.some((a) => a.token === e.token && a.stepId === this.#p.stepUuid(row.id, e.no))) {
+          else if (
+            e.state === Step.cancelled &&
+            begun.has(`${e.no}/${e.token}`) &&
+            !rows.some((a) => a.token === e.token && a.stepId === this.#p.stepUuid(row.id, e.no))
+          ) {
             add(e.no, e.token, e.at, 'cancelled', 'cancelled', null);
           }
         }
@@ -167,16 +197,37 @@ export class Queries {
     const finishedAt = terminal ? (r.finishedAt ?? g.completedAt ?? g.updatedAt) : null;
     const failedAt = r.error !== null && (state === Step.error || state === Step.waitingForRetry) ? r.finishedAt : null;
     return {
-      id: this.#p.stepUuid(g.id, no), taskId: this.#p.taskUuid(g.id), name: shape.names[no], state: STEP_STATES[state], baseState: baseState(state),
+      id: this.#p.stepUuid(g.id, no),
+      taskId: this.#p.taskUuid(g.id),
+      name: shape.names[no],
+      state: STEP_STATES[state],
+      baseState: baseState(state),
       reason: state === Step.cancelled ? (g.reasonOf(no) ?? (r.reason === null ? null : CANCEL_REASONS[r.reason])) : null,
-      handler: rules.handler, createdAt: g.createdAt, updatedAt: Math.max(g.createdAt, r.startedAt ?? 0, r.finishedAt ?? 0, finishedAt ?? 0), startedAt: r.startedAt,
-      completedAt: finishedAt, dependencies: dependenciesOf(g, no), dependenciesSatisfied: dependenciesSatisfied(g, no),
+      handler: rules.handler,
+      createdAt: g.createdAt,
+      updatedAt: Math.max(g.createdAt, r.startedAt ?? 0, r.finishedAt ?? 0, finishedAt ?? 0),
+      startedAt: r.startedAt,
+      completedAt: finishedAt,
+      dependencies: dependenciesOf(g, no),
+      dependenciesSatisfied: dependenciesSatisfied(g, no),
       retryEligible: !terminal ? g.attempts[no] === 0 || mayRetry(rules.retry, g.attempts[no], true) : false,
-      readyForExecution: isReady(g, no), totalParents: shape.depStart[no + 1] - shape.depStart[no], completedParents: completedParents(g, no),
-      attempts: g.attempts[no], maxAttempts: Math.max(1, rules.retry.maxAttempts), lastFailureAt: failedAt, nextRetryAt: g.retryAt.get(no) ?? null,
-      lastAttemptedAt: r.startedAt, priority: g.priorityOf(no),
-      error: r.error === null ? (state === Step.cancelled && g.taskState === Task.cancelled && g.failure !== null ? (JSON.parse(g.failure) as StepError) : null) : (JSON.parse(r.error) as StepError),
-      stopping: live?.stopping === true && active?.token === live.token, progress: active?.progress ?? null,
+      readyForExecution: isReady(g, no),
+      totalParents: shape.depStart[no + 1] - shape.depStart[no],
+      completedParents: completedParents(g, no),
+      attempts: g.attempts[no],
+      maxAttempts: Math.max(1, rules.retry.maxAttempts),
+      lastFailureAt: failedAt,
+      nextRetryAt: g.retryAt.get(no) ?? null,
+      lastAttemptedAt: r.startedAt,
+      priority: g.priorityOf(no),
+      error:
+        r.error === null
+          ? state === Step.cancelled && g.taskState === Task.cancelled && g.failure !== null
+            ? (JSON.parse(g.failure) as StepError)
+            : null
+          : (JSON.parse(r.error) as StepError),
+      stopping: live?.stopping === true && active?.token === live.token,
+      progress: active?.progress ?? null,
     };
   }
 
@@ -184,14 +235,36 @@ export class Queries {
     const status = executionStatus(c);
     const id = this.#p.taskUuid(r.id);
     return {
-      id, namespace: t?.definition.namespace ?? '', name: t?.definition.name ?? '', version: t?.definition.version ?? '', state: TASK_STATES[r.state], priority: r.priority, policy: r.policy,
-      createdAt: r.createdAt, updatedAt: Math.max(updatedAt, r.createdAt), completedAt: r.completedAt, deadlineAt: isTaskTerminal(r.state) ? null : r.wakeAt,
-      initiator: r.meta?.initiator ?? 'system', sourceSystem: r.meta?.sourceSystem ?? 'tutti', reason: r.meta?.reason ?? '', tags: r.tags ?? [],
-      correlationId: r.meta?.correlationId ?? id, parentCorrelationId: r.meta?.parentCorrelationId ?? null,
-      error: r.error === null ? null : (JSON.parse(r.error) as StepError), totalSteps: c.total,
-      pendingSteps: c.total - c.complete - c.resolved - c.cancelled - c.errors - c.running, inProgressSteps: c.running, completedSteps: c.complete + c.resolved, failedSteps: c.errors,
-      cancelledSteps: c.cancelled, readySteps: c.ready, stopping, executionStatus: status, recommendedAction: recommendedAction(status),
-      completionPercentage: completionPercentage(c), healthStatus: healthStatus(c),
+      id,
+      namespace: t?.definition.namespace ?? '',
+      name: t?.definition.name ?? '',
+      version: t?.definition.version ?? '',
+      state: TASK_STATES[r.state],
+      priority: r.priority,
+      policy: r.policy,
+      createdAt: r.createdAt,
+      updatedAt: Math.max(updatedAt, r.createdAt),
+      completedAt: r.completedAt,
+      deadlineAt: isTaskTerminal(r.state) ? null : r.wakeAt,
+      initiator: r.meta?.initiator ?? 'system',
+      sourceSystem: r.meta?.sourceSystem ?? 'tutti',
+      reason: r.meta?.reason ?? '',
+      tags: r.tags ?? [],
+      correlationId: r.meta?.correlationId ?? id,
+      parentCorrelationId: r.meta?.parentCorrelationId ?? null,
+      error: r.error === null ? null : (JSON.parse(r.error) as StepError),
+      totalSteps: c.total,
+      pendingSteps: c.total - c.complete - c.resolved - c.cancelled - c.errors - c.running,
+      inProgressSteps: c.running,
+      completedSteps: c.complete + c.resolved,
+      failedSteps: c.errors,
+      cancelledSteps: c.cancelled,
+      readySteps: c.ready,
+      stopping,
+      executionStatus: status,
+      recommendedAction: recommendedAction(status),
+      completionPercentage: completionPercentage(c),
+      healthStatus: healthStatus(c),
     };
   }
 }
@@ -206,7 +279,15 @@ function fromRow(r: StoredTask, byState: number[] | undefined): Counters {
   const n = (s: number): number => byState?.[s] ?? 0;
   const k = r.counts ?? { complete: n(Step.complete), error: n(Step.error), cancelled: n(Step.cancelled), resolved: n(Step.resolvedManually) };
   return {
-    total: r.totalSteps, complete: k.complete, resolved: k.resolved, cancelled: k.cancelled, errors: k.error, unhandled: r.state === Task.blockedByFailures ? k.error : 0,
-    ready: r.state === Task.enqueuingSteps ? 1 : 0, running: n(Step.inProgress), waitingForRetry: n(Step.waitingForRetry), taskState: r.state,
+    total: r.totalSteps,
+    complete: k.complete,
+    resolved: k.resolved,
+    cancelled: k.cancelled,
+    errors: k.error,
+    unhandled: r.state === Task.blockedByFailures ? k.error : 0,
+    ready: r.state === Task.enqueuingSteps ? 1 : 0,
+    running: n(Step.inProgress),
+    waitingForRetry: n(Step.waitingForRetry),
+    taskState: r.state,
   };
 }

@@ -67,5 +67,4 @@ export class ReadyQueue {
   }
 }
 
-const before = (a: ReadyEntry, b: ReadyEntry): boolean =>
-  a.rank !== b.rank ? a.rank < b.rank : a.graph !== b.graph ? a.graph.id < b.graph.id : a.no < b.no;
+const before = (a: ReadyEntry, b: ReadyEntry): boolean => (a.rank !== b.rank ? a.rank < b.rank : a.graph !== b.graph ? a.graph.id < b.graph.id : a.no < b.no);

@@ -4,10 +4,13 @@
  */
 import { ChangeSet } from '../core/changes.ts';
 import { Task } from '../core/task-states.ts';
+import { StoreFailure } from '../store/store.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { HORIZON_MS } from './timers.ts';
 
 const SLICE = 200;
+/** Reads that may fail in a row of slices before a start is given up; a tenth of a second apart. */
+const PATIENCE = 100;
 const BEGUN = [Task.stepsInProcess, Task.evaluatingResults, Task.waitingForDependencies, Task.waitingForRetry, Task.blockedByFailures];
 
 /** Before anything else runs. Resolves with how many were removed. */
@@ -26,10 +29,19 @@ export async function removeArrivals(p: EngineParts): Promise<number> {
 /** Reads begun tasks in slices while the loop is already running; `adopt` takes each up. Resolves with how many there were. */
 export async function resumeBegun(p: EngineParts, o: { adopt: (ids: number[]) => Promise<void>; stopped: () => boolean }): Promise<number> {
   let resumed = 0;
+  let failures = 0;
   for (let after = 0; !o.stopped(); ) {
-    const ids = await p.store.taskIds({ states: BEGUN, after, limit: SLICE });
+    let ids: number[];
+    try {
+      ids = await p.store.taskIds({ states: BEGUN, after, limit: SLICE });
+      await o.adopt(ids);
+    } catch (e) {
+      // The loop runs already and may have lost the connection: it is opening another.
+      if (!(e instanceof StoreFailure) || ++failures > PATIENCE) throw e;
+      await new Promise<void>((resolve) => void p.host.timer(100, resolve));
+      continue;
+    }
     if (ids.length === 0) return resumed;
-    await o.adopt(ids);
     resumed += ids.length;
     after = ids[ids.length - 1];
     await new Promise<void>((resolve) => p.host.soon(resolve));

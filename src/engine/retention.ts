@@ -69,9 +69,11 @@ export class Retention {
 
   #again(ms: number): void {
     this.#cancel = this.#p.host.timer(ms, () => {
-      this.sweep().catch((e: unknown) => this.#p.host.log('warn', 'retention failed', { message: e instanceof Error ? e.message : String(e) })).finally(() => {
-        if (!this.#stopped) this.#again(this.#p.config.retention.intervalMs);
-      });
+      this.sweep()
+        .catch((e: unknown) => this.#p.host.log('warn', 'retention failed', { message: e instanceof Error ? e.message : String(e) }))
+        .finally(() => {
+          if (!this.#stopped) this.#again(this.#p.config.retention.intervalMs);
+        });
     });
   }
 }

@@ -22,6 +22,8 @@ export interface SubmissionsOptions {
   hasHandler: (handler: string) => boolean;
   /** Throws when the engine takes nothing new. */
   admit: () => void;
+  /** Lets what else waits on the loop go first. */
+  pause: () => Promise<void>;
   viewOf: (g: TaskGraph, row: { tags: string[] | null; meta: TaskMeta | null }) => TaskView;
 }
 
@@ -66,9 +68,14 @@ export class Submissions {
         checked.push({ t, r, input: input instanceof Promise ? await input : input });
       } catch (e) {
         if (!isTuttiError(e)) throw e;
-        throw new TuttiError(e.code, `tasks[${i}]: ${e.message}`, { field: `tasks[${i}]${e.field === undefined ? '' : `.${e.field}`}`, details: e.details, retryAfter: e.retryAfter });
+        throw new TuttiError(e.code, `tasks[${i}]: ${e.message}`, {
+          field: `tasks[${i}]${e.field === undefined ? '' : `.${e.field}`}`,
+          details: e.details,
+          retryAfter: e.retryAfter,
+        });
       }
-      i++;
+      // Ten thousand checks in a row would hold the loop for tens of milliseconds.
+      if ((++i & 127) === 0) await this.#o.pause();
     }
     const ids = new Array<string>(checked.length);
     await new Promise<void>((resolve, reject) => {
@@ -98,15 +105,24 @@ export class Submissions {
   #check(r: SubmitRequest): RegisteredTemplate {
     this.#o.admit();
     const t = this.#o.templates.find(r);
-    if (t === undefined) throw new TuttiError('TEMPLATE_NOT_FOUND', `no template ${r.namespace}/${r.name}${r.version === undefined ? '' : `@${r.version}`} is registered`, { field: 'name' });
+    if (t === undefined)
+      throw new TuttiError('TEMPLATE_NOT_FOUND', `no template ${r.namespace}/${r.name}${r.version === undefined ? '' : `@${r.version}`} is registered`, {
+        field: 'name',
+      });
     if (r.priority !== undefined && !(Number.isInteger(r.priority) && r.priority >= 0 && r.priority <= 3)) {
-      throw new TuttiError('INVALID_INPUT', `priority must be an integer from 0 (urgent) to 3, not ${String(r.priority)}`, { field: 'priority', details: { min: 0, max: 3 } });
+      throw new TuttiError('INVALID_INPUT', `priority must be an integer from 0 (urgent) to 3, not ${String(r.priority)}`, {
+        field: 'priority',
+        details: { min: 0, max: 3 },
+      });
     }
     if (!this.#o.config.openToWorkers) {
       if (!this.#runnable.has(t)) {
         for (const [no, rules] of t.shape.rules.entries()) {
           if (this.#o.hasHandler(rules.handler)) continue;
-          throw new TuttiError('UNKNOWN_HANDLER', `step ${t.shape.names[no]}: nobody here has the handler ${rules.handler}`, { field: `steps[${no}].handler`, details: { handler: rules.handler } });
+          throw new TuttiError('UNKNOWN_HANDLER', `step ${t.shape.names[no]}: nobody here has the handler ${rules.handler}`, {
+            field: `steps[${no}].handler`,
+            details: { handler: rules.handler },
+          });
         }
         this.#runnable.add(t);
       }
@@ -124,7 +140,10 @@ export class Submissions {
     const settle = (v: Awaited<typeof outcome>): string => {
       if (v.ok) return v.value === r.input ? text : checkContext(v.value, limits);
       const issues = v.issues.slice(0, 20).map((i) => ({ path: i.path === '' ? 'context' : `context.${i.path}`, message: i.message }));
-      throw new TuttiError('INVALID_INPUT', issues.map((i) => `${i.path}: ${i.message}`).join('; '), { field: issues[0]?.path ?? 'context', details: { issues } });
+      throw new TuttiError('INVALID_INPUT', issues.map((i) => `${i.path}: ${i.message}`).join('; '), {
+        field: issues[0]?.path ?? 'context',
+        details: { issues },
+      });
     };
     return outcome instanceof Promise ? outcome.then(settle) : settle(outcome);
   }
@@ -136,20 +155,35 @@ export class Submissions {
         else resolve(this.#o.viewOf(g!, { tags: c.submission.tags, meta: c.submission.meta }));
       });
       if (this.#inbox.offer(c)) this.#o.wake();
-      else reject(new TuttiError('BACKPRESSURE', `${this.#inbox.capacity} submissions are waiting already.`, { retryAfter: 1, details: { inbox: 'task_request' } }));
+      else
+        reject(
+          new TuttiError('BACKPRESSURE', `${this.#inbox.capacity} submissions are waiting already.`, { retryAfter: 1, details: { inbox: 'task_request' } }),
+        );
     });
   }
 
   #command(t: RegisteredTemplate, r: SubmitRequest, input: string, done: SubmitCommand['done']): SubmitCommand {
     this.#lastId = nextTaskId(this.#lastId, this.#o.now());
     const { initiator, sourceSystem, reason, correlationId, parentCorrelationId, options } = r;
-    const attributed = initiator !== undefined || sourceSystem !== undefined || reason !== undefined || correlationId !== undefined || parentCorrelationId !== undefined || options !== undefined;
+    const attributed =
+      initiator !== undefined ||
+      sourceSystem !== undefined ||
+      reason !== undefined ||
+      correlationId !== undefined ||
+      parentCorrelationId !== undefined ||
+      options !== undefined;
     return {
       submission: {
-        id: this.#lastId, template: t.row.id, shape: t.shape, priority: r.priority, input, tags: r.tags === undefined || r.tags.length === 0 ? null : r.tags,
+        id: this.#lastId,
+        template: t.row.id,
+        shape: t.shape,
+        priority: r.priority,
+        input,
+        tags: r.tags === undefined || r.tags.length === 0 ? null : r.tags,
         meta: attributed ? { initiator, sourceSystem, reason, correlationId, parentCorrelationId, options } : null,
       },
-      doubtful: false, done,
+      doubtful: false,
+      done,
     };
   }
 }

@@ -43,7 +43,8 @@ export class TemplateRegistry {
     if (problems.length > 0) {
       const first = problems[0];
       throw new TuttiError('INVALID_TEMPLATE', `template ${key(d.namespace, d.name, d.version)}: ${problems.map(describeProblem).join('; ')}`, {
-        field: first.field, details: { problems: problems.slice(0, 50) },
+        field: first.field,
+        details: { problems: problems.slice(0, 50) },
       });
     }
     const text = canonical(d);
@@ -58,7 +59,13 @@ export class TemplateRegistry {
       );
     } else {
       row = await this.#store.putTemplate({
-        namespace: d.namespace, name: d.name, version: d.version, revision: (known?.row.revision ?? 0) + 1, hash: fingerprint(identity(d)), definition: text, createdAt: this.#now(),
+        namespace: d.namespace,
+        name: d.name,
+        version: d.version,
+        revision: (known?.row.revision ?? 0) + 1,
+        hash: fingerprint(identity(d)),
+        definition: text,
+        createdAt: this.#now(),
       });
     }
     return this.#keep(row, JSON.parse(text) as TemplateDefinition, true, r.validate);
@@ -94,7 +101,15 @@ export class TemplateRegistry {
 
   view(t: RegisteredTemplate): TemplateView {
     const d = t.definition;
-    return { namespace: d.namespace, name: d.name, version: d.version, revision: t.row.revision, registered: t.registered, createdAt: t.row.createdAt, definition: d };
+    return {
+      namespace: d.namespace,
+      name: d.name,
+      version: d.version,
+      revision: t.row.revision,
+      registered: t.registered,
+      createdAt: t.row.createdAt,
+      definition: d,
+    };
   }
 
   #keep(row: StoredTemplate, definition: TemplateDefinition, registered: boolean, validate: InputValidator | undefined): RegisteredTemplate {
@@ -113,7 +128,8 @@ export class TemplateRegistry {
     if (current === undefined || row.revision >= current.row.revision) this.#current.set(k, t);
     const name = `${row.namespace}/${row.name}`;
     const latest = this.#latest.get(name);
-    if (latest === undefined || compareVersions(row.version, latest.row.version) >= 0) this.#latest.set(name, this.#current.get(key(row.namespace, row.name, row.version))!);
+    if (latest === undefined || compareVersions(row.version, latest.row.version) >= 0)
+      this.#latest.set(name, this.#current.get(key(row.namespace, row.name, row.version))!);
     return t;
   }
 }
@@ -134,7 +150,8 @@ function compareVersions(a: string, b: string): number {
 }
 
 /** What makes a version: the graph and its rules, not what describes them (texts, and a schema whose spelling is its library's). */
-const identity = (d: TemplateDefinition): string => canonical({ ...d, description: undefined, metadata: undefined, inputSchema: undefined, steps: d.steps.map((s) => ({ ...s, description: undefined })) });
+const identity = (d: TemplateDefinition): string =>
+  canonical({ ...d, description: undefined, metadata: undefined, inputSchema: undefined, steps: d.steps.map((s) => ({ ...s, description: undefined })) });
 
 /** JSON with keys sorted at every level, so that equal definitions are equal texts. */
 function canonical(value: unknown): string {

@@ -69,6 +69,8 @@ export interface Actor {
 
 /** Turns of one command each that fail in a row before that command is given up. */
 const GIVE_UP_AFTER = 8;
+/** How often a store that could not be written is asked whether it can. */
+const PROBE_MS = 1000;
 const RETRY_MS = [0, 5, 20, 100, 250, 500, 1000];
 
 export class TurnLoop {
@@ -82,6 +84,9 @@ export class TurnLoop {
   #busy = false;
   #stopped = false;
   #failures = 0;
+  #probing = false;
+  /** Tasks being read for a command. */
+  readonly #fetching = new Set<number>();
   #background: { changes: ChangeSet; done: (e: unknown) => void }[] = [];
   #idleWaiters: (() => void)[] = [];
   turns = 0;
@@ -93,7 +98,14 @@ export class TurnLoop {
   readonly seconds = new Counts(SECONDS);
   readonly commitSeconds = new Counts(SECONDS);
 
-  constructor(o: { parts: EngineParts; actors: readonly Actor[]; stages: readonly ((turn: Turn) => void)[]; release: (turn: Turn) => void; reload: (ids: number[]) => Promise<void>; resume: (doubts: readonly Active[]) => void }) {
+  constructor(o: {
+    parts: EngineParts;
+    actors: readonly Actor[];
+    stages: readonly ((turn: Turn) => void)[];
+    release: (turn: Turn) => void;
+    reload: (ids: number[]) => Promise<void>;
+    resume: (doubts: readonly Active[]) => void;
+  }) {
     this.#p = o.parts;
     this.#actors = o.actors;
     this.#stages = o.stages;
@@ -132,12 +144,16 @@ export class TurnLoop {
     const begun = host.ticks();
     const single = this.#failures > 2;
     const turn = new Turn({
-      out: new Decisions(host.now(), this.#p.boot), dispatcher: this.#p.dispatcher, maxRows: single ? 1 : config.turn.maxRows, until: begun + config.turn.maxMs, ticks: () => host.ticks(),
+      out: new Decisions(host.now(), this.#p.boot),
+      dispatcher: this.#p.dispatcher,
+      maxRows: single ? 1 : config.turn.maxRows,
+      until: begun + config.turn.maxMs,
+      ticks: () => host.ticks(),
     });
     for (const stage of this.#stages) stage(turn);
     const changes = turn.out.seal();
     const decided = host.ticks();
-    if (turn.missing.size > 0) this.#fetch([...turn.missing]);
+    if (turn.missing.size > 0) this.#fetch(turn.missing);
     if (changes.rows === 0) {
       for (const actor of this.#actors) actor.settle();
       this.#release(turn);
@@ -197,13 +213,15 @@ export class TurnLoop {
         return;
       }
       this.#busy = true;
-      pending.then(
-        () => work.done(null),
-        (e: unknown) => work.done(e),
-      ).finally(() => {
-        this.#busy = false;
-        this.#next();
-      });
+      pending
+        .then(
+          () => work.done(null),
+          (e: unknown) => work.done(e),
+        )
+        .finally(() => {
+          this.#busy = false;
+          this.#next();
+        });
     } catch (e) {
       work.done(e);
       this.#reopenAfter(e);
@@ -233,7 +251,8 @@ export class TurnLoop {
     this.#note(failure);
     const lasting = failure.kind === 'full' || failure.kind === 'readonly' || failure.kind === 'corrupt';
     if (lasting || this.#failures > 3) this.writable = false;
-    if (this.#failures === 1 || this.#failures % 50 === 0) host.log('warn', `a commit was refused (${failure.kind}); deciding again`, { message: failure.message, failures: this.#failures });
+    if (this.#failures === 1 || this.#failures % 50 === 0)
+      host.log('warn', `a commit was refused (${failure.kind}); deciding again`, { message: failure.message, failures: this.#failures });
     const ids: number[] = [];
     for (const g of turn.out.touched) {
       g.ready.clear();
@@ -256,9 +275,19 @@ export class TurnLoop {
       const told = new TuttiError('STORE_UNAVAILABLE', `The store cannot be written: ${failure.message}`, { retryAfter: 5 });
       for (const actor of this.#actors) actor.refuse(told);
     }
+    this.#probe();
     this.#busy = true;
+    // At once, so that what only reads goes on meanwhile; again before deciding, should this not have worked.
+    const reopens = failure.kind !== 'busy' && failure.kind !== 'conflict' && failure.kind !== 'invalid';
+    let open = !reopens;
+    const reopen = async (): Promise<void> => {
+      await this.#p.store.reopen();
+      open = true;
+    };
+    const first = open ? undefined : reopen().catch((e2: unknown) => this.#note(e2));
     const again = async (): Promise<void> => {
-      if (failure.kind !== 'busy' && failure.kind !== 'conflict') await this.#p.store.reopen();
+      await first;
+      if (!open) await reopen();
       await this.#reload(ids);
       this.#resume(doubts);
     };
@@ -282,13 +311,40 @@ export class TurnLoop {
     else host.timer(wait, resume);
   }
 
-  /** Graphs that commands asked for are read between turns; their commands wait at the head. */
-  #fetch(ids: number[]): void {
+  /** While the store cannot be written nothing is let in, so no commit would show that it can again: the store is asked. */
+  #probe(): void {
+    if (this.#probing || this.writable || this.#stopped) return;
+    this.#probing = true;
+    this.#p.host.timer(PROBE_MS, () => {
+      Promise.resolve()
+        .then(() => this.#p.store.health())
+        .then((h) => void (this.writable ||= h.writable))
+        .catch((e: unknown) => this.#note(e))
+        .finally(() => {
+          this.#probing = false;
+          this.wake();
+          this.#probe();
+        });
+    });
+  }
+
+  /** Graphs that commands asked for are read between turns; their commands wait at the head until they are there, or known to be absent. */
+  #fetch(wanted: Iterable<number>): void {
+    const ids = [...wanted].filter((id) => !this.#fetching.has(id));
+    if (ids.length === 0) return;
+    for (const id of ids) this.#fetching.add(id);
+    const done = (): void => {
+      for (const id of ids) this.#fetching.delete(id);
+      this.wake();
+    };
     this.#reload(ids).then(
-      () => this.wake(),
+      () => {
+        for (const id of ids) if (this.#p.graphs.get(id) === undefined) this.#p.absent.add(id);
+        done();
+      },
       (e: unknown) => {
         this.#note(e);
-        this.#p.host.timer(100, () => this.#fetch(ids));
+        this.#p.host.timer(100, done);
       },
     );
   }

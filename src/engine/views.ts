@@ -3,12 +3,30 @@ import type { Json, JsonObject, TemplateDefinition } from '../core/definition.ts
 import type { StepError } from '../core/errors.ts';
 
 export type TaskStateName =
-  | 'pending' | 'initializing' | 'enqueuing_steps' | 'steps_in_process' | 'evaluating_results' | 'waiting_for_dependencies'
-  | 'waiting_for_retry' | 'blocked_by_failures' | 'complete' | 'error' | 'cancelled' | 'resolved_manually';
+  | 'pending'
+  | 'initializing'
+  | 'enqueuing_steps'
+  | 'steps_in_process'
+  | 'evaluating_results'
+  | 'waiting_for_dependencies'
+  | 'waiting_for_retry'
+  | 'blocked_by_failures'
+  | 'complete'
+  | 'error'
+  | 'cancelled'
+  | 'resolved_manually';
 
 export type StepStateName =
-  | 'pending' | 'enqueued' | 'in_progress' | 'enqueued_for_orchestration' | 'waiting_for_retry' | 'waiting_for_children'
-  | 'complete' | 'error' | 'cancelled' | 'resolved_manually';
+  | 'pending'
+  | 'enqueued'
+  | 'in_progress'
+  | 'enqueued_for_orchestration'
+  | 'waiting_for_retry'
+  | 'waiting_for_children'
+  | 'complete'
+  | 'error'
+  | 'cancelled'
+  | 'resolved_manually';
 
 export type ExecutionStatus = 'blocked_by_failures' | 'has_ready_steps' | 'processing' | 'all_complete' | 'waiting_for_dependencies';
 
@@ -119,8 +137,20 @@ export interface TaskEvent {
 /** One thing that keeps a step from running, or what it is doing. */
 export interface Gate {
   kind:
-    | 'dependency' | 'dependency_failed' | 'retry_wait' | 'slots' | 'no_handler' | 'task_arriving' | 'task_blocked' | 'task_ended'
-    | 'running' | 'stopping' | 'terminal' | 'starting' | 'store_unavailable' | 'draining';
+    | 'dependency'
+    | 'dependency_failed'
+    | 'retry_wait'
+    | 'slots'
+    | 'no_handler'
+    | 'task_arriving'
+    | 'task_blocked'
+    | 'task_ended'
+    | 'running'
+    | 'stopping'
+    | 'terminal'
+    | 'starting'
+    | 'store_unavailable'
+    | 'draining';
   message: string;
   details: JsonObject;
 }

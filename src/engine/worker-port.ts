@@ -51,9 +51,7 @@ export interface Assignment {
   checkpoint: string | null;
 }
 
-export type AttemptOutcome =
-  | { ok: true; body: string }
-  | { ok: false; error: StepError; retryAfterMs?: number };
+export type AttemptOutcome = { ok: true; body: string } | { ok: false; error: StepError; retryAfterMs?: number };
 
 /** Why a running handler should stop. */
 export type StopReason = 'cancelled' | 'timeout' | 'lost' | 'shutdown';

@@ -36,7 +36,10 @@ test('copies are whole tasks below the model, and the schema accepts them', () =
     assert.equal(one('select count(*) from steps'), 25_004);
     assert.equal(one('select count(*) from payloads'), 37_506);
     assert.equal(one('select count(distinct id) from log'), 25_004);
-    assert.deepEqual({ ...db.prepare(`select seq, count, at, body from log where task = ${MODEL - 7} order by seq desc limit 1`).get() }, { seq: 3, count: 1, at: 6, body: '[]' });
+    assert.deepEqual(
+      { ...db.prepare(`select seq, count, at, body from log where task = ${MODEL - 7} order by seq desc limit 1`).get() },
+      { seq: 3, count: 1, at: 6, body: '[]' },
+    );
     assert.equal(one('pragma integrity_check'), 'ok');
     assert.equal(db.prepare('pragma foreign_key_check').all().length, 0);
     db.close();

@@ -17,11 +17,15 @@ test('every request is sent once, with its body, on the given connections', asyn
   const { server, port } = await listening((request, response) => {
     sockets.add(request.socket);
     let text = '';
-    request.on('data', (d: Buffer) => { text += d.toString(); }).on('end', () => {
-      bodies.push(text);
-      response.writeHead(201);
-      response.end(text.length % 2 === 0 ? 'even' : '');
-    });
+    request
+      .on('data', (d: Buffer) => {
+        text += d.toString();
+      })
+      .on('end', () => {
+        bodies.push(text);
+        response.writeHead(201);
+        response.end(text.length % 2 === 0 ? 'even' : '');
+      });
   });
   const { latencies } = await hammer({ port, path: '/x', headers: { 'x-api-key': 'k' }, body: (i) => `{"i":${i}}`, count: 40, connections: 4, expect: 201 });
   server.close();

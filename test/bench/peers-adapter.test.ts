@@ -29,10 +29,19 @@ before(async () => {
   // What the adapter takes of the benchmark it is copied into, and no more.
   mkdirSync(join(dir, 'lib'));
   writeFileSync(join(dir, 'lib/tally.mjs'), 'export const tally = (id) => globalThis.tuttiTally(id);\n');
-  writeFileSync(join(dir, 'lib/stats.mjs'), `export const now = () => performance.now();
-export async function pool(count, width, fn) { let next = 0; await Promise.all(Array.from({ length: width }, async () => { while (next < count) await fn(next++); })); }\n`);
+  writeFileSync(
+    join(dir, 'lib/stats.mjs'),
+    `export const now = () => performance.now();
+export async function pool(count, width, fn) { let next = 0; await Promise.all(Array.from({ length: width }, async () => { while (next < count) await fn(next++); })); }\n`,
+  );
   Object.assign(globalThis, { tuttiTally: (id: string) => ran.set(id, (ran.get(id) ?? 0) + 1) });
-  Object.assign(process.env, { PEERS_PATH: dir, TUTTI_DIR: dir, TUTTI_PATH: fileURLToPath(new URL('../../src/main.ts', import.meta.url)), CHAIN: '5', FAN: '40' });
+  Object.assign(process.env, {
+    PEERS_PATH: dir,
+    TUTTI_DIR: dir,
+    TUTTI_PATH: fileURLToPath(new URL('../../src/main.ts', import.meta.url)),
+    CHAIN: '5',
+    FAN: '40',
+  });
   const url = new URL('../../bench/peers-adapter.mjs', import.meta.url).href;
   adapter = ((await import(url)) as { create: () => Adapter }).create();
 });
@@ -71,7 +80,12 @@ test('a backlog is left for the process that opens the file next', async () => {
   await adapter.setup({ fresh: false, worker: false, concurrency: 8 });
   const all = Promise.withResolvers<void>();
   let done = 0;
-  await adapter.startWorker({ concurrency: 8, onDone: (n) => { if ((done += n) === 30) all.resolve(); } });
+  await adapter.startWorker({
+    concurrency: 8,
+    onDone: (n) => {
+      if ((done += n) === 30) all.resolve();
+    },
+  });
   await all.promise;
   assert.equal(await adapter.completed(), 30);
   assertOnce(30);

@@ -14,5 +14,8 @@ test('a blocked event loop is seen in full, by the pings and by the histogram', 
 });
 
 test('a failure of the work is passed on and the pinger ends', async () => {
-  await assert.rejects(pingFor(() => Promise.reject(new Error('no'))), /no/);
+  await assert.rejects(
+    pingFor(() => Promise.reject(new Error('no'))),
+    /no/,
+  );
 });

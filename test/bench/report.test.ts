@@ -21,13 +21,20 @@ const workload: Workload = {
 };
 
 test('a line is the median of the processes, its ratio is to the median of the floors', () => {
-  const samples = [{ ms: 3, per_s: 150, self: 4, half: 2 }, { ms: 100, per_s: 150, self: 4, half: 2 }, { ms: 2, per_s: 150, self: 4, half: 2 }];
+  const samples = [
+    { ms: 3, per_s: 150, self: 4, half: 2 },
+    { ms: 100, per_s: 150, self: 4, half: 2 },
+    { ms: 2, per_s: 150, self: 4, half: 2 },
+  ];
   const lines = linesOf(workload, 50, samples, [{ ms: 1 }, { ms: 2 }, { ms: 90 }]);
-  assert.deepEqual(lines.map(({ metric, value, floor, ratio, met, low, high }) => ({ metric, value, floor, ratio, met, low, high })), [
-    { metric: 'ms', value: 3, floor: 2, ratio: 1.5, met: true, low: 2, high: 100 },
-    { metric: 'per_s', value: 150, floor: null, ratio: null, met: true, low: 150, high: 150 },
-    { metric: 'self', value: 4, floor: 2, ratio: 2, met: null, low: 4, high: 4 },
-  ]);
+  assert.deepEqual(
+    lines.map(({ metric, value, floor, ratio, met, low, high }) => ({ metric, value, floor, ratio, met, low, high })),
+    [
+      { metric: 'ms', value: 3, floor: 2, ratio: 1.5, met: true, low: 2, high: 100 },
+      { metric: 'per_s', value: 150, floor: null, ratio: null, met: true, low: 150, high: 150 },
+      { metric: 'self', value: 4, floor: 2, ratio: 2, met: null, low: 4, high: 4 },
+    ],
+  );
 });
 
 test('each number of slots has its own budget, and another number none', () => {

@@ -9,7 +9,22 @@ const bench = (...argv: string[]) => spawnSync(process.execPath, ['--conditions=
 
 test('every workload of the budget is there', () => {
   const names = WORKLOADS.map((workload) => workload.name);
-  for (const name of ['chain', 'diamonds', 'fanout', 'drain', 'latency', 'submit', 'submit_bulk', 'rest', 'big_graph', 'history', 'stall', 'memory', 'disk', 'startup']) {
+  for (const name of [
+    'chain',
+    'diamonds',
+    'fanout',
+    'drain',
+    'latency',
+    'submit',
+    'submit_bulk',
+    'rest',
+    'big_graph',
+    'history',
+    'stall',
+    'memory',
+    'disk',
+    'startup',
+  ]) {
     assert.ok(names.includes(name), name);
   }
 });
@@ -17,7 +32,10 @@ test('every workload of the budget is there', () => {
 test('--json prints objects of eight keys and nothing else; a missed budget is no failure', () => {
   const { stdout, status, stderr } = bench('--quick', '--only', 'chain', '--repetitions', '1', '--json');
   assert.equal(status, 0, stderr);
-  const lines = stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
+  const lines = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
   assert.ok(lines.length >= 1);
   for (const line of lines) {
     assert.deepEqual(Object.keys(line), ['workload', 'store', 'slots', 'metric', 'value', 'unit', 'floor', 'ratio']);

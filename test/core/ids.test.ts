@@ -26,7 +26,8 @@ test('a UUID of another store, or no UUID, stands for nothing here', () => {
       if (a !== b) assert.equal(parseUuid(taskUuid(id, a), b), null);
     }),
   );
-  for (const text of ['', 'x', '01a1fd43-3919-4000-a30c-634c5dbc4e2a', '00000000-0000-7000-8000-000000000000', taskUuid(5, 7).slice(1)]) assert.equal(parseUuid(text, 7), null, text);
+  for (const text of ['', 'x', '01a1fd43-3919-4000-a30c-634c5dbc4e2a', '00000000-0000-7000-8000-000000000000', taskUuid(5, 7).slice(1)])
+    assert.equal(parseUuid(text, 7), null, text);
   assert.ok(isUuid('01A1FD43-3919-4000-A30C-634C5DBC4E2A'));
   assert.ok(!isUuid('01a1fd43-3919-4000-a30c-634c5dbc4e2ag'));
 });

@@ -15,7 +15,13 @@ test('within one priority, first ready first', () => {
 
 test('no later arrival of classes 1 to 3 overtakes a step older by more than two ageing steps', () => {
   fc.assert(
-    fc.property(at, fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 1e9 }), (a, p, q, more) => rank(p, a) < rank(q, a + 2 * AGEING_STEP_MS + more)),
+    fc.property(
+      at,
+      fc.integer({ min: 1, max: 3 }),
+      fc.integer({ min: 1, max: 3 }),
+      fc.integer({ min: 1, max: 1e9 }),
+      (a, p, q, more) => rank(p, a) < rank(q, a + 2 * AGEING_STEP_MS + more),
+    ),
   );
   assert.ok(rank(1, 1_700_000_000_000 + 2 * AGEING_STEP_MS - 1) < rank(3, 1_700_000_000_000), 'within two steps the higher class may overtake');
 });

@@ -81,9 +81,18 @@ test('row 67: Retry-After wins over the backoff, unjittered, capped at an hour o
 
 test('max_attempts counts the first try; 0 acts as 1; a permanent error or retryable: false ends it', () => {
   const after = (attempts: number, over: Partial<RetryPolicy>, errorRetryable = true) => mayRetry(policy(over), attempts, errorRetryable);
-  assert.deepEqual([1, 2, 3].map((n) => after(n, { maxAttempts: 3 })), [true, true, false]);
-  assert.deepEqual([0, 1].map((n) => after(n, { maxAttempts: 0 })), [true, false]);
-  assert.deepEqual([0, 1].map((n) => after(n, { maxAttempts: 1 })), [true, false]);
+  assert.deepEqual(
+    [1, 2, 3].map((n) => after(n, { maxAttempts: 3 })),
+    [true, true, false],
+  );
+  assert.deepEqual(
+    [0, 1].map((n) => after(n, { maxAttempts: 0 })),
+    [true, false],
+  );
+  assert.deepEqual(
+    [0, 1].map((n) => after(n, { maxAttempts: 1 })),
+    [true, false],
+  );
   assert.equal(after(1, { maxAttempts: 3 }, false), false);
   assert.equal(after(1, { maxAttempts: 3, retryable: false }), false);
 });

@@ -10,7 +10,10 @@ const TASK_TABLE: Record<string, Record<string, string>> = {
   enqueuing_steps: { steps_enqueued: 'steps_in_process', enqueue_failed: 'error' },
   steps_in_process: { step_completed: 'evaluating_results', step_failed: 'waiting_for_retry' },
   evaluating_results: {
-    all_steps_successful: 'complete', ready_steps_found: 'enqueuing_steps', no_dependencies_ready: 'waiting_for_dependencies', permanent_failure: 'blocked_by_failures',
+    all_steps_successful: 'complete',
+    ready_steps_found: 'enqueuing_steps',
+    no_dependencies_ready: 'waiting_for_dependencies',
+    permanent_failure: 'blocked_by_failures',
   },
   waiting_for_dependencies: { dependencies_ready: 'evaluating_results' },
   waiting_for_retry: { retry_ready: 'enqueuing_steps' },
@@ -35,13 +38,21 @@ test('task machine: every (state, event)', () => {
     }
   }
   assert.equal(checked, 12 * 17);
-  assert.deepEqual(TASK_STATES.filter((_, i) => isTaskTerminal(i)), ['complete', 'error', 'cancelled', 'resolved_manually']);
+  assert.deepEqual(
+    TASK_STATES.filter((_, i) => isTaskTerminal(i)),
+    ['complete', 'error', 'cancelled', 'resolved_manually'],
+  );
 });
 
 const STEP_TABLE: Record<string, Record<string, string>> = {
   pending: { enqueue: 'enqueued', start: 'in_progress', wait_for_retry: 'waiting_for_retry' },
   enqueued: { start: 'in_progress', wait_for_retry: 'waiting_for_retry' },
-  in_progress: { receive_result: 'enqueued_for_orchestration', complete: 'complete', wait_for_retry: 'waiting_for_retry', wait_for_children: 'waiting_for_children' },
+  in_progress: {
+    receive_result: 'enqueued_for_orchestration',
+    complete: 'complete',
+    wait_for_retry: 'waiting_for_retry',
+    wait_for_children: 'waiting_for_children',
+  },
   enqueued_for_orchestration: { complete: 'complete', wait_for_retry: 'waiting_for_retry', wait_for_children: 'waiting_for_children' },
   waiting_for_retry: { retry: 'pending' },
   waiting_for_children: { start: 'in_progress', complete: 'complete', wait_for_retry: 'waiting_for_retry' },
@@ -67,13 +78,17 @@ test('step machine: every (state, event)', () => {
     }
   }
   assert.equal(checked, 10 * 12);
-  assert.deepEqual(STEP_STATES.filter((_, i) => isStepTerminal(i)), ['complete', 'error', 'cancelled', 'resolved_manually']);
+  assert.deepEqual(
+    STEP_STATES.filter((_, i) => isStepTerminal(i)),
+    ['complete', 'error', 'cancelled', 'resolved_manually'],
+  );
 });
 
 test('the eight states that seed 003 counts', () => {
-  assert.deepEqual(STEP_STATES.map((_, i) => baseState(i)), [
-    'pending', 'enqueued', 'in_progress', 'enqueued_for_orchestration', 'pending', 'in_progress', 'complete', 'error', 'cancelled', 'resolved_manually',
-  ]);
+  assert.deepEqual(
+    STEP_STATES.map((_, i) => baseState(i)),
+    ['pending', 'enqueued', 'in_progress', 'enqueued_for_orchestration', 'pending', 'in_progress', 'complete', 'error', 'cancelled', 'resolved_manually'],
+  );
 });
 
 test('states passed through inside a commit are legal moves', () => {
@@ -83,7 +98,10 @@ test('states passed through inside a commit are legal moves', () => {
       if (via === undefined) continue;
       const walk = [from, ...via, to] as TaskState[];
       for (let i = 1; i < walk.length; i++) {
-        assert.ok(TASK_EVENTS.some((e) => nextTaskState(walk[i - 1], e) === walk[i]), `${TASK_STATES[walk[i - 1]]} to ${TASK_STATES[walk[i]]} on the way from ${TASK_STATES[from]} to ${TASK_STATES[to]}`);
+        assert.ok(
+          TASK_EVENTS.some((e) => nextTaskState(walk[i - 1], e) === walk[i]),
+          `${TASK_STATES[walk[i - 1]]} to ${TASK_STATES[walk[i]]} on the way from ${TASK_STATES[from]} to ${TASK_STATES[to]}`,
+        );
       }
     }
   }

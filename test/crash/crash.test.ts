@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { killRun } from './kill-run.ts';
 
-test('fifty kills of a loaded server lose nothing, repeat no counted result and leave nothing stuck', { timeout: 170_000 }, async (t) => {
+const soak = process.env.TUTTI_SOAK !== undefined;
+const kills = soak ? 100 : 50;
+
+test(`${kills} kills of a loaded server lose nothing, repeat no counted result and leave nothing stuck`, { timeout: soak ? 600_000 : 170_000 }, async (t) => {
   const seed = Number(process.env.TUTTI_SEED ?? Date.now() % 1_000_000);
   t.diagnostic(`seed ${seed}`);
-  const facts = await killRun({ kills: 50, seed, maxLifeMs: 400 });
+  const facts = await killRun({ kills, seed, maxLifeMs: soak ? 1_000 : 400 });
   t.diagnostic(JSON.stringify(facts));
-  assert.equal(facts.kills, 50);
-  assert.ok(facts.inFlight >= 45, `only ${facts.inFlight} of 50 kills met running handlers`);
+  assert.ok(facts.inFlight >= kills * 0.9, `only ${facts.inFlight} of ${kills} kills met running handlers`);
   assert.ok(facts.acknowledged > 200, `the load was ${facts.acknowledged} tasks`);
 });

@@ -22,7 +22,11 @@ export function readLines(path: string): string[][] {
   } catch {
     return [];
   }
-  return text.slice(0, text.lastIndexOf('\n') + 1).split('\n').filter((l) => l !== '').map((l) => l.split(' '));
+  return text
+    .slice(0, text.lastIndexOf('\n') + 1)
+    .split('\n')
+    .filter((l) => l !== '')
+    .map((l) => l.split(' '));
 }
 
 /** Ends a torn line, so that the next writer begins on a fresh one. */

@@ -183,7 +183,7 @@ async function count(store: string, executions: string, acknowledgements: string
       const completions = new Map<string, number>();
       for await (const e of engine.events(t.id)) {
         if (e.type !== 'step.state' || e.data.state !== 'complete') continue;
-        const name = String(e.data.step ?? e.data.name ?? e.data.step_name);
+        const name = e.data.step as string;
         completions.set(name, (completions.get(name) ?? 0) + 1);
       }
       for (const s of steps) {
@@ -202,7 +202,11 @@ async function count(store: string, executions: string, acknowledgements: string
           else assert.equal(s.state, 'cancelled', key);
         }
       }
-      if (t.state === 'error') assert.ok(steps.some((s) => s.state === 'error'), `task ${t.id}: error without a failed step`);
+      if (t.state === 'error')
+        assert.ok(
+          steps.some((s) => s.state === 'error'),
+          `task ${t.id}: error without a failed step`,
+        );
     }
     return { acknowledged: acknowledged.size, executions: begun.size, interrupted, completedSteps, ends };
   } finally {

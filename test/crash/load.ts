@@ -6,12 +6,21 @@ export const SLOTS = 50;
 export const MAX_ATTEMPTS = 8;
 
 const working = (d: TemplateDefinition): TemplateDefinition => ({
-  ...d, namespace: 'crash', policy: 'fail',
-  steps: d.steps.map((s) => ({ ...s, handler: 'crash.work', retry: { ...s.retry, maxAttempts: MAX_ATTEMPTS, backoff: 'linear' as const, baseMs: 5, maxMs: 50, jitter: 0.5 } })),
+  ...d,
+  namespace: 'crash',
+  policy: 'fail',
+  steps: d.steps.map((s) => ({
+    ...s,
+    handler: 'crash.work',
+    retry: { ...s.retry, maxAttempts: MAX_ATTEMPTS, backoff: 'linear' as const, baseMs: 5, maxMs: 50, jitter: 0.5 },
+  })),
 });
 
 export const TEMPLATES: readonly TemplateDefinition[] = [
-  working(diamond()), working(tree()), working(mixedDag()), working(pipeline()),
+  working(diamond()),
+  working(tree()),
+  working(mixedDag()),
+  working(pipeline()),
   // The last allowed attempt may be the one that a kill takes: such a step ends in error and its task with it.
   ((d) => ({ ...d, steps: d.steps.map((s) => ({ ...s, retry: { ...s.retry, maxAttempts: 2 } })) }))(
     working(graph('fragile', [{ name: 'a' }, { name: 'b', after: ['a'] }, { name: 'c', after: ['b?'] }])),

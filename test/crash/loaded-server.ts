@@ -14,7 +14,10 @@ const [store, port, path, life] = [process.argv[2], Number(process.argv[3]), pro
 const log = new LineLog(path);
 
 const tutti = await Tutti.open({
-  store, slots: SLOTS, templates: TEMPLATES.map((definition) => ({ definition })), retention: false,
+  store,
+  slots: SLOTS,
+  templates: TEMPLATES.map((definition) => ({ definition })),
+  retention: false,
   handlers: {
     'crash.work': async (ctx) => {
       const { taskId, stepName, attempt, maxAttempts } = ctx;

@@ -20,18 +20,29 @@ process.on('disconnect', () => process.exit(0));
 function call(method: string, url: string, body?: unknown): Promise<{ status: number; body: unknown }> {
   return new Promise((resolve, reject) => {
     const text = body === undefined ? undefined : JSON.stringify(body);
-    const r = request({ host: '127.0.0.1', port, method, path: url, agent, timeout: 5_000, headers: text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) } }, (res) => {
-      const parts: Buffer[] = [];
-      res.on('data', (d: Buffer) => parts.push(d));
-      res.on('end', () => {
-        try {
-          resolve({ status: res.statusCode ?? 0, body: JSON.parse(Buffer.concat(parts).toString() || 'null') });
-        } catch (e) {
-          reject(e instanceof Error ? e : new Error('bad answer'));
-        }
-      });
-      res.on('error', reject);
-    });
+    const r = request(
+      {
+        host: '127.0.0.1',
+        port,
+        method,
+        path: url,
+        agent,
+        timeout: 5_000,
+        headers: text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
+      },
+      (res) => {
+        const parts: Buffer[] = [];
+        res.on('data', (d: Buffer) => parts.push(d));
+        res.on('end', () => {
+          try {
+            resolve({ status: res.statusCode ?? 0, body: JSON.parse(Buffer.concat(parts).toString() || 'null') });
+          } catch (e) {
+            reject(e instanceof Error ? e : new Error('bad answer'));
+          }
+        });
+        res.on('error', reject);
+      },
+    );
     r.on('error', reject);
     r.on('timeout', () => r.destroy(new Error('timeout')));
     r.end(text);

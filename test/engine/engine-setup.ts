@@ -49,7 +49,8 @@ export class TestWorker {
       (body) => this.session.result({ ...key, outcome: { ok: true, body } }),
       (e: Error & { code?: string; retryable?: boolean; retryAfterMs?: number }) =>
         this.session.result({
-          ...key, outcome: { ok: false, error: { code: e.code ?? 'handler_error', message: e.message, retryable: e.retryable ?? true }, retryAfterMs: e.retryAfterMs },
+          ...key,
+          outcome: { ok: false, error: { code: e.code ?? 'handler_error', message: e.message, retryable: e.retryable ?? true }, retryAfterMs: e.retryAfterMs },
         }),
     );
   }
@@ -70,38 +71,62 @@ export interface OpenOptions {
   config?: Partial<EngineConfig>;
 }
 
-const realHost = (logged: string[], dead: { value: boolean }): Host => ({
+const realHost = (logged: string[], dead: { value: boolean; timers: Set<NodeJS.Timeout> }): Host => ({
   now: () => Date.now(),
   ticks: () => performance.now(),
   soon: (fn) => void setImmediate(() => dead.value || fn()),
   timer: (ms, fn) => {
-    const t = setTimeout(() => dead.value || fn(), ms).unref();
-    return () => clearTimeout(t);
+    const t = setTimeout(() => {
+      dead.timers.delete(t);
+      if (!dead.value) fn();
+    }, ms);
+    dead.timers.add(t);
+    return () => {
+      dead.timers.delete(t);
+      clearTimeout(t);
+    };
   },
   random: () => Math.random(),
   uuid: () => crypto.randomUUID(),
   log: (level, message, details) => void logged.push(`${level}: ${message} ${JSON.stringify(details ?? {})}`),
 });
 
-export async function openEngine(o: OpenOptions = {}, store: SqliteStore = SqliteStore.open({ path: ':memory:', now: () => Date.now(), tag: 7 })): Promise<Opened> {
+export async function openEngine(
+  o: OpenOptions = {},
+  store: SqliteStore = SqliteStore.open({ path: ':memory:', now: () => Date.now(), tag: 7 }),
+): Promise<Opened> {
   const logged: string[] = [];
-  const dead = { value: false };
+  const dead = { value: false, timers: new Set<NodeJS.Timeout>() };
+  const bury = (): void => {
+    dead.value = true;
+    for (const t of dead.timers) clearTimeout(t);
+  };
   const engine = await Engine.open({ store, host: realHost(logged, dead), config: { ...DEFAULT_ENGINE_CONFIG, ...o.config } });
   const worker = new TestWorker();
   worker.connect(engine, o.slots ?? 10);
   return {
-    engine, worker, store, logged,
-    close: () => engine.stop({ drainMs: 0 }),
+    engine,
+    worker,
+    store,
+    logged,
+    close: async () => {
+      await engine.stop({ drainMs: 0 });
+      bury();
+    },
     reopen: (again) => {
-      dead.value = true;
+      bury();
       return openEngine(again, store);
     },
   };
 }
 
 export const step = (name: string, after: string[] = [], o: Partial<StepDefinition> = {}): StepDefinition => ({
-  name, type: 'standard', handler: name, dependencies: after.map((n) => (n.endsWith('?') ? { name: n.slice(0, -1), required: false } : { name: n, required: true })),
-  retry: { ...DEFAULT_RETRY, ...(o.retry ?? {}) } as RetryPolicy, ...o,
+  name,
+  type: 'standard',
+  handler: name,
+  dependencies: after.map((n) => (n.endsWith('?') ? { name: n.slice(0, -1), required: false } : { name: n, required: true })),
+  retry: { ...DEFAULT_RETRY, ...(o.retry ?? {}) } as RetryPolicy,
+  ...o,
 });
 
 export const graph = (name: string, steps: StepDefinition[], o: Partial<TemplateDefinition> = {}): { definition: TemplateDefinition } => ({

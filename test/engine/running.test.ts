@@ -29,7 +29,10 @@ test('a step that overruns its timeout fails with step_timeout, is told to stop,
   assert.equal((await e.engine.done(id)).state, 'complete');
   s = await e.engine.step(id, 'slow');
   assert.deepEqual([s.result, s.attempts], ['second', 2]);
-  assert.deepEqual((await e.engine.audit(id)).map((a) => a.outcome), ['completed', 'returned', 'timeout']);
+  assert.deepEqual(
+    (await e.engine.audit(id)).map((a) => a.outcome),
+    ['completed', 'returned', 'timeout'],
+  );
   await e.close();
 });
 
@@ -38,16 +41,20 @@ test('a handler that gives no sign of life within its heartbeat is timed out; on
   await e.engine.register(oneStep('quiet', { heartbeatMs: 30, retry: now({ maxAttempts: 1 }) }));
   await e.engine.register(oneStep('alive', { heartbeatMs: 60, retry: now({ maxAttempts: 1 }) }));
   e.worker.handle('quiet', never);
-  e.worker.handle('alive', (a, w) => new Promise((resolve) => {
-    let beats = 0;
-    const beat = setInterval(() => {
-      w.session.heartbeat(a);
-      if (++beats === 12) {
-        clearInterval(beat);
-        resolve('1');
-      }
-    }, 15);
-  }));
+  e.worker.handle(
+    'alive',
+    (a, w) =>
+      new Promise((resolve) => {
+        let beats = 0;
+        const beat = setInterval(() => {
+          w.session.heartbeat(a);
+          if (++beats === 12) {
+            clearInterval(beat);
+            resolve('1');
+          }
+        }, 15);
+      }),
+  );
   const quiet = await e.engine.submit({ ...submit, name: 'quiet' });
   const alive = await e.engine.submit({ ...submit, name: 'alive' });
   assert.equal((await e.engine.done(quiet.id)).error?.code, 'heartbeat_lost');
@@ -68,8 +75,17 @@ test('cancel ends the task in its commit; the handler keeps its slot until it re
   const view = await e.engine.cancel(t.id, { errorMessage: 'changed my mind' });
   assert.deepEqual([view.state, view.error?.message, view.stopping], ['cancelled', 'changed my mind', 1]);
   const steps = await e.engine.steps(t.id);
-  assert.deepEqual(steps.map((s) => [s.name, s.state, s.reason, s.error?.message]), [['first', 'cancelled', 'task_ended', 'changed my mind'], ['second', 'cancelled', 'task_ended', 'changed my mind']]);
-  assert.deepEqual(e.worker.stops.map((s) => s.reason), ['cancelled']);
+  assert.deepEqual(
+    steps.map((s) => [s.name, s.state, s.reason, s.error?.message]),
+    [
+      ['first', 'cancelled', 'task_ended', 'changed my mind'],
+      ['second', 'cancelled', 'task_ended', 'changed my mind'],
+    ],
+  );
+  assert.deepEqual(
+    e.worker.stops.map((s) => s.reason),
+    ['cancelled'],
+  );
   assert.equal((await e.engine.step(other.id, 'next')).state, 'pending', 'the slot is still held');
   assert.equal((await e.engine.explain(other.id, 'next'))[0].gates[0].kind, 'slots');
   assert.equal((await e.engine.done(other.id)).state, 'complete', 'after the grace the slot is free');
@@ -110,7 +126,13 @@ test('a second result of one attempt, and one with an old token, change nothing 
   e.worker.session.result({ task: first.task, no: 1, token: 99, outcome: { ok: true, body: '"forged"' } });
   go('2');
   assert.equal((await e.engine.done(t.id)).state, 'complete');
-  assert.deepEqual((await e.engine.steps(t.id)).map((s) => [s.result, s.attempts]), [[1, 1], [2, 1]]);
+  assert.deepEqual(
+    (await e.engine.steps(t.id)).map((s) => [s.result, s.attempts]),
+    [
+      [1, 1],
+      [2, 1],
+    ],
+  );
   assert.equal(e.engine.metrics().attempts.late, 2);
   await e.close();
 });
@@ -123,7 +145,13 @@ test('a task older than its deadline ends in error with everything that lives', 
   const t = await e.engine.submit({ ...submit, name: 'late' });
   const o = await e.engine.done(t.id);
   assert.deepEqual([o.state, o.error?.code], ['error', 'task_deadline']);
-  assert.deepEqual((await e.engine.steps(t.id)).map((s) => [s.state, s.reason]), [['cancelled', 'expired'], ['cancelled', 'expired']]);
+  assert.deepEqual(
+    (await e.engine.steps(t.id)).map((s) => [s.state, s.reason]),
+    [
+      ['cancelled', 'expired'],
+      ['cancelled', 'expired'],
+    ],
+  );
   await e.close();
 });
 
@@ -174,7 +202,14 @@ test('dispatch order: priority 0 first, then by time within a class, dependencie
   await e.engine.submit({ ...submit, name: 'gate' });
   await e.worker.arrived(1);
   const ids: string[] = [];
-  for (const [n, priority] of [['c', 3], ['b1', 2], ['b2', 2], ['a', 1], ['urgent', 0], ['b3', undefined]] as const) {
+  for (const [n, priority] of [
+    ['c', 3],
+    ['b1', 2],
+    ['b2', 2],
+    ['a', 1],
+    ['urgent', 0],
+    ['b3', undefined],
+  ] as const) {
     ids.push((await e.engine.submit({ namespace: 't', name: 'job', input: { n }, priority })).id);
   }
   await e.engine.patch(ids[2], { priority: 0 });

@@ -7,7 +7,10 @@ test('versions are immutable: the same graph again is welcome, another is refuse
   const first = await e.engine.register(oneStep('one'));
   assert.equal((await e.engine.register(oneStep('one'))).revision, first.revision);
   const other = graph('one', [step('one', [], { timeoutMs: 5 }), step('two', ['one'])]);
-  await assert.rejects(e.engine.register(other), (err: Error & { code: string }) => err.code === 'TEMPLATE_CONFLICT' && /step two added/.test(err.message) && /timeoutMs/.test(err.message));
+  await assert.rejects(
+    e.engine.register(other),
+    (err: Error & { code: string }) => err.code === 'TEMPLATE_CONFLICT' && /step two added/.test(err.message) && /timeoutMs/.test(err.message),
+  );
   assert.equal((await e.engine.register(other, { dev: true })).revision, 2);
   assert.equal(e.engine.template({ namespace: 't', name: 'one', version: '1.0.0' })?.definition.steps.length, 2);
   await e.close();
@@ -25,7 +28,13 @@ test('a running task keeps the graph it was submitted with and gets the newest c
   e.worker.handle('b', async () => '"new code"');
   open('1');
   assert.equal((await e.engine.done(t.id)).state, 'complete');
-  assert.deepEqual((await e.engine.steps(t.id)).map((s) => [s.name, s.result]), [['a', 1], ['b', 'new code']]);
+  assert.deepEqual(
+    (await e.engine.steps(t.id)).map((s) => [s.name, s.result]),
+    [
+      ['a', 1],
+      ['b', 'new code'],
+    ],
+  );
   await e.close();
 });
 
@@ -55,7 +64,10 @@ test('an unknown handler is refused at submit in a closed engine, and waits with
 
 test('a template that breaks a rule changes nothing', async () => {
   const e = await openEngine();
-  await assert.rejects(e.engine.register(graph('bad', [step('a', ['b']), step('b', ['a'])])), (err: Error & { code: string }) => err.code === 'INVALID_TEMPLATE' && /a.*b.*a/.test(err.message));
+  await assert.rejects(
+    e.engine.register(graph('bad', [step('a', ['b']), step('b', ['a'])])),
+    (err: Error & { code: string }) => err.code === 'INVALID_TEMPLATE' && /a.*b.*a/.test(err.message),
+  );
   await assert.rejects(e.engine.register(graph('bad', [step('a'), step('a')])), { code: 'INVALID_TEMPLATE' });
   assert.deepEqual(e.engine.templates(), []);
   await e.close();

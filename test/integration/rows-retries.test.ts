@@ -66,7 +66,11 @@ test('row 64: after failures 1, 2 and 3 of three: eligible, eligible, not', () =
       await s.world.machine.advanceBy(5_000 * (i + 1));
       await s.look();
     }
-    assert.deepEqual(seen, [[1, true, 'waiting_for_retry'], [2, true, 'waiting_for_retry'], [3, false, 'error']]);
+    assert.deepEqual(seen, [
+      [1, true, 'waiting_for_retry'],
+      [2, true, 'waiting_for_retry'],
+      [3, false, 'error'],
+    ]);
   }));
 
 test('row 65: not retryable, no attempt yet: eligible; and one failure ends it', async () => {
@@ -79,15 +83,19 @@ test('row 65: not retryable, no attempt yet: eligible; and one failure ends it',
 });
 
 test('row 67: Retry-After 7 keeps the next attempt away for 7 s', () =>
-  on(single('retry_after', { maxAttempts: 3, backoff: 'exponential', baseMs: 1, maxMs: 2 }), { attempts: { only: ['retryable', 'ok'] }, retryAfterMs: 7_000, watchMs: 6_990 }, async (s) => {
-    assert.equal(s.steps.only.state, 'waiting_for_retry');
-    assert.equal(s.world.dispatches.length, 1);
-    await s.world.machine.advanceBy(1_000);
-    const [first, second] = s.world.journal.order;
-    assert.ok(second.assignedAt - first.answeredAt! >= 7_000 && second.assignedAt - first.answeredAt! < 7_100);
-    await s.look();
-    assert.equal(s.task.state, 'complete');
-  }));
+  on(
+    single('retry_after', { maxAttempts: 3, backoff: 'exponential', baseMs: 1, maxMs: 2 }),
+    { attempts: { only: ['retryable', 'ok'] }, retryAfterMs: 7_000, watchMs: 6_990 },
+    async (s) => {
+      assert.equal(s.steps.only.state, 'waiting_for_retry');
+      assert.equal(s.world.dispatches.length, 1);
+      await s.world.machine.advanceBy(1_000);
+      const [first, second] = s.world.journal.order;
+      assert.ok(second.assignedAt - first.answeredAt! >= 7_000 && second.assignedAt - first.answeredAt! < 7_100);
+      await s.look();
+      assert.equal(s.task.state, 'complete');
+    },
+  ));
 
 test('row 118: a step that sleeps 5 s with a timeout of 1 s times out at 1 s and is tried again', () =>
   on(single('timed', { maxAttempts: 2 }, {}, { timeoutMs: 1_000 }), { attempts: { only: ['ok'] }, delayMs: 5_000, watchMs: 990 }, async (s) => {

@@ -15,7 +15,18 @@ import { AttemptJournal } from '../support/attempt-journal.ts';
 import { CommittedMirror, isTaskOver } from '../support/committed-mirror.ts';
 import type { ModelOutcome } from './naive-model.ts';
 
-const STEP = ['pending', 'enqueued', 'in_progress', 'enqueued_for_orchestration', 'waiting_for_retry', 'waiting_for_children', 'complete', 'error', 'cancelled', 'resolved_manually'];
+const STEP = [
+  'pending',
+  'enqueued',
+  'in_progress',
+  'enqueued_for_orchestration',
+  'waiting_for_retry',
+  'waiting_for_children',
+  'complete',
+  'error',
+  'cancelled',
+  'resolved_manually',
+];
 const REASON = ['dependency_failed', 'parent_failed', 'sibling_failed', 'task_ended', 'by_request', 'expired', 'not_respawned'];
 const TASK_ID = 4096 * 77;
 
@@ -63,8 +74,18 @@ export class CoreDriver {
     startStep(this.#out, this.graph, no);
     const { token } = this.graph.live.get(no)!;
     this.journal.begin({
-      task: TASK_ID, no, token, attempt: this.graph.attempts[no], boot: this.mirror.life, assignment: null as never, assignedAt: this.now, answer: null, answeredAt: null,
-      stoppedAt: null, stopReason: null, over: false,
+      task: TASK_ID,
+      no,
+      token,
+      attempt: this.graph.attempts[no],
+      boot: this.mirror.life,
+      assignment: null as never,
+      assignedAt: this.now,
+      answer: null,
+      answeredAt: null,
+      stoppedAt: null,
+      stopReason: null,
+      over: false,
     });
   }
 
@@ -72,8 +93,12 @@ export class CoreDriver {
   answer(no: number, token: number, what: ModelOutcome): boolean {
     const record = this.journal.get(TASK_ID, no, token);
     const outcome =
-      what === 'ok' ? { ok: true as const, body: `"${no}/${token}"` }
-      : { ok: false as const, error: { code: what === 'permanent' ? 'permanent_error' : 'handler_error', message: 'scripted', retryable: what === 'retryable' } };
+      what === 'ok'
+        ? { ok: true as const, body: `"${no}/${token}"` }
+        : {
+            ok: false as const,
+            error: { code: what === 'permanent' ? 'permanent_error' : 'handler_error', message: 'scripted', retryable: what === 'retryable' },
+          };
     const live = this.graph.live.get(no)?.token === token;
     if (record !== undefined && live) {
       record.answer ??= outcome;
@@ -126,14 +151,49 @@ export class CoreDriver {
   load(): TaskGraph {
     const t = this.task;
     const steps: StepRecord[] = t.steps.map((s) => ({
-      no: s.no, state: STEP.indexOf(s.state), token: s.token, attempts: s.attempts, phase: 0, owner: s.owner, rank: null, wakeAt: s.wakeAt,
-      startedAt: s.token > 0 ? this.now : null, finishedAt: this.now, reason: s.reason === null ? null : REASON.indexOf(s.reason), error: s.error,
+      no: s.no,
+      state: STEP.indexOf(s.state),
+      token: s.token,
+      attempts: s.attempts,
+      phase: 0,
+      owner: s.owner,
+      rank: null,
+      wakeAt: s.wakeAt,
+      startedAt: s.token > 0 ? this.now : null,
+      finishedAt: this.now,
+      reason: s.reason === null ? null : REASON.indexOf(s.reason),
+      error: s.error,
     }));
-    const state = ['pending', 'initializing', 'enqueuing_steps', 'steps_in_process', 'evaluating_results', 'waiting_for_dependencies', 'waiting_for_retry', 'blocked_by_failures', 'complete', 'error', 'cancelled'].indexOf(t.state);
+    const state = [
+      'pending',
+      'initializing',
+      'enqueuing_steps',
+      'steps_in_process',
+      'evaluating_results',
+      'waiting_for_dependencies',
+      'waiting_for_retry',
+      'blocked_by_failures',
+      'complete',
+      'error',
+      'cancelled',
+    ].indexOf(t.state);
     const { deadlineMs } = this.definition;
     return loadGraph(
-      { id: TASK_ID, template: 1, state, priority: 2, policy: this.definition.policy, createdAt: t.createdAt, completedAt: t.completedAt, wakeAt: deadlineMs === undefined ? null : t.createdAt + deadlineMs, error: null, meta: null, nextSeq: t.nextSeq },
-      steps, this.shape,
+      {
+        id: TASK_ID,
+        template: 1,
+        state,
+        priority: 2,
+        policy: this.definition.policy,
+        createdAt: t.createdAt,
+        completedAt: t.completedAt,
+        wakeAt: deadlineMs === undefined ? null : t.createdAt + deadlineMs,
+        error: null,
+        meta: null,
+        nextSeq: t.nextSeq,
+      },
+      steps,
+      this.shape,
     );
   }
 
@@ -157,9 +217,21 @@ export class CoreDriver {
     const fresh = this.load();
     const g = this.graph;
     const figures = (x: TaskGraph): Record<string, unknown> => ({
-      state: [...x.state], attempts: [...x.attempts], token: [...x.token], remaining: x.remaining, running: x.running, complete: x.complete, errors: x.errors,
-      unhandled: x.unhandled, cancelled: x.cancelled, live: [...x.live.keys()].sort((a, b) => a - b), stopping: x.stopping, ready: [...x.ready.keys()].sort((a, b) => a - b),
-      retryAt: [...x.retryAt].sort((a, b) => a[0] - b[0]), nextSeq: x.nextSeq, open: [...x.open].map((n, no) => (x.state[no] === 0 ? n : 0)),
+      state: [...x.state],
+      attempts: [...x.attempts],
+      token: [...x.token],
+      remaining: x.remaining,
+      running: x.running,
+      complete: x.complete,
+      errors: x.errors,
+      unhandled: x.unhandled,
+      cancelled: x.cancelled,
+      live: [...x.live.keys()].sort((a, b) => a - b),
+      stopping: x.stopping,
+      ready: [...x.ready.keys()].sort((a, b) => a - b),
+      retryAt: [...x.retryAt].sort((a, b) => a[0] - b[0]),
+      nextSeq: x.nextSeq,
+      open: [...x.open].map((n, no) => (x.state[no] === 0 ? n : 0)),
     });
     assert.deepEqual(figures(g), figures(fresh), 'the cached graph is not what its rows say');
     const counted = figures(g);

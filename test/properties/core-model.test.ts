@@ -15,7 +15,10 @@ const arbGraph: fc.Arbitrary<TemplateDefinition> = fc.integer({ min: 1, max: 12 
       steps: fc.tuple(
         ...Array.from({ length: n }, (_, i) =>
           fc.record({
-            after: i === 0 ? fc.constant<{ no: number; required: boolean }[]>([]) : fc.uniqueArray(fc.record({ no: fc.nat(i - 1), required: fc.boolean() }), { maxLength: 3, selector: (d) => d.no }),
+            after:
+              i === 0
+                ? fc.constant<{ no: number; required: boolean }[]>([])
+                : fc.uniqueArray(fc.record({ no: fc.nat(i - 1), required: fc.boolean() }), { maxLength: 3, selector: (d) => d.no }),
             allowFailure: fc.boolean(),
             allow: fc.nat(5),
             retryable: fc.boolean(),
@@ -29,7 +32,9 @@ const arbGraph: fc.Arbitrary<TemplateDefinition> = fc.integer({ min: 1, max: 12 
       graph(
         'random',
         steps.map((s, i) => ({
-          name: `s${i}`, after: s.after.map((d) => `s${d.no}${d.required ? '' : '?'}`), ...(s.allowFailure && s.allow === 0 ? { allowFailure: true } : {}),
+          name: `s${i}`,
+          after: s.after.map((d) => `s${d.no}${d.required ? '' : '?'}`),
+          ...(s.allowFailure && s.allow === 0 ? { allowFailure: true } : {}),
           retry: { maxAttempts: s.maxAttempts, retryable: s.retryable || s.hasRetries > 0 },
         })),
         { policy, ...(deadline === undefined ? {} : { deadlineMs: deadline }) },
@@ -40,6 +45,8 @@ const arbGraph: fc.Arbitrary<TemplateDefinition> = fc.integer({ min: 1, max: 12 
 const arbOutcome = fc.constantFrom<ModelOutcome>('ok', 'ok', 'ok', 'ok', 'retryable', 'permanent');
 /** What each attempt of each step does: row by step, column by attempt. */
 const arbScript = fc.array(fc.array(arbOutcome, { minLength: 4, maxLength: 4 }), { minLength: 12, maxLength: 12 });
+/** Soak runs look longer. */
+const LONGER = process.env.TUTTI_SOAK === undefined ? 1 : 40;
 type Draw = () => number;
 const arbSeed = fc.integer({ min: 0, max: 2 ** 31 - 1 });
 
@@ -67,9 +74,12 @@ test('undisturbed, any order of starts and results ends where the model says', (
       assert.notEqual(model.outcome, 'live', d.mirror.show(d.task));
       if (definition.policy === 'fail_fast' && model.failedForGood()) return;
       const naive = runNaively(model.task, (no, attempt) => script[no][attempt - 1]);
-      assert.deepEqual({ state: model.state, reason: model.reason, attempts: model.attempts, outcome: model.outcome }, { state: naive.state, reason: naive.reason, attempts: naive.attempts, outcome: naive.outcome });
+      assert.deepEqual(
+        { state: model.state, reason: model.reason, attempts: model.attempts, outcome: model.outcome },
+        { state: naive.state, reason: naive.reason, attempts: naive.attempts, outcome: naive.outcome },
+      );
     }),
-    { numRuns: 1_500 },
+    { numRuns: 1_500 * LONGER },
   );
 });
 
@@ -118,12 +128,15 @@ test('late and duplicate results, timeouts, cancels, deadlines, refused commits 
       }
       d.mirror.assertSettled();
     }),
-    { numRuns: 1_500 },
+    { numRuns: 1_500 * LONGER },
   );
 });
 
 test('a timed out attempt keeps its place until it returns or is given up; no other begins beside it', () => {
-  const timed = graph('timed', [{ name: 's0', timeoutMs: 1000, retry: { maxAttempts: 3 } }, { name: 's1', after: ['s0'] }]);
+  const timed = graph('timed', [
+    { name: 's0', timeoutMs: 1000, retry: { maxAttempts: 3 } },
+    { name: 's1', after: ['s0'] },
+  ]);
   fc.assert(
     fc.property(arbSeed, (seed) => {
       const draw = drawer(seed);
@@ -146,7 +159,7 @@ test('a timed out attempt keeps its place until it returns or is given up; no ot
       }
       d.mirror.assertSettled();
     }),
-    { numRuns: 500 },
+    { numRuns: 500 * LONGER },
   );
 });
 

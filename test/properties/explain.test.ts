@@ -23,10 +23,19 @@ async function explainedRun(seed: number): Promise<Facts> {
   const templates = Array.from({ length: 3 }, (_, i) => {
     const o = { name: `t${i}`, policy: r.pick(POLICIES) };
     const base = r.chance(0.5) ? randomGraph(o.name, r.int(2, 10), () => r.next(), o) : { ...r.pick(FIXTURES)(o), ...o };
-    return { ...base, steps: base.steps.map((s) => ({ ...s, ...(r.chance(0.2) ? { timeoutMs: r.int(40, 120) } : {}), retry: { ...s.retry, backoff: 'linear' as const, baseMs: r.int(0, 400) } })) };
+    return {
+      ...base,
+      steps: base.steps.map((s) => ({
+        ...s,
+        ...(r.chance(0.2) ? { timeoutMs: r.int(40, 120) } : {}),
+        retry: { ...s.retry, backoff: 'linear' as const, baseMs: r.int(0, 400) },
+      })),
+    };
   });
   const world = new SimulatedWorld({
-    seed, slots: r.int(1, 4), templates,
+    seed,
+    slots: r.int(1, 4),
+    templates,
     script: (a) => {
       const d = new SeededRandom(Math.floor(drawOf(seed, a.task, a.no, a.token) * 2 ** 32));
       const dice = d.next();
@@ -82,9 +91,10 @@ function judge(world: SimulatedWorld, a: Assignment, said: Map<string, ExplainVi
         break;
       case 'dependency': {
         facts.gated++;
-        const dep = task.steps[task.definition.steps.findIndex((s) => s.name === g.details.name)];
-        assert.ok(isOver(dep.state), `${at} began while ${String(g.details.name)} is ${dep.state}`);
-        if (g.details.required) assert.equal(dep.state, 'complete', `${at} began after ${String(g.details.name)} failed`);
+        const name = g.details.name as string;
+        const dep = task.steps[task.definition.steps.findIndex((s) => s.name === name)];
+        assert.ok(isOver(dep.state), `${at} began while ${name} is ${dep.state}`);
+        if (g.details.required) assert.equal(dep.state, 'complete', `${at} began after ${name} failed`);
         break;
       }
       case 'retry_wait':

@@ -1,6 +1,7 @@
 /** One seeded run: mixed tasks, few slots, commits that fail anywhere, kills anywhere. The seed decides everything. */
 import assert from 'node:assert/strict';
 import type { TemplateDefinition } from '../../src/core/definition.ts';
+import { DEFAULT_ENGINE_CONFIG, type EngineConfig } from '../../src/engine/host.ts';
 import type { Assignment } from '../../src/engine/worker-port.ts';
 import type { CommitFate, FaultPlan } from '../support/faulty-store.ts';
 import type { Behaviour } from '../support/scripted-worker.ts';
@@ -22,14 +23,17 @@ export interface RunFacts {
 function spice(d: TemplateDefinition, r: SeededRandom): TemplateDefinition {
   return {
     ...d,
-    ...(r.chance(0.1) ? { deadlineMs: r.int(500, 20_000) } : {}),
+    ...(r.chance(0.1) ? { deadlineMs: r.chance(0.5) ? r.int(500, 20_000) : r.int(60_000, 300_000) } : {}),
     steps: d.steps.map((s) => ({
       ...s,
       ...(r.chance(0.25) ? { timeoutMs: r.int(50, 2_000) } : {}),
       ...(r.chance(0.1) ? { heartbeatMs: r.int(100, 1_000) } : {}),
       ...(r.chance(0.15) ? { priority: r.int(0, 3) } : {}),
       ...(r.chance(0.05) ? { cancelable: false } : {}),
-      retry: { ...s.retry, ...(r.chance(0.5) ? { backoff: r.pick(['linear', 'exponential', 'fibonacci'] as const), baseMs: r.int(1, 3_000), jitter: r.next() } : {}) },
+      retry: {
+        ...s.retry,
+        ...(r.chance(0.5) ? { backoff: r.pick(['linear', 'exponential', 'fibonacci'] as const), baseMs: r.int(1, 3_000), jitter: r.next() } : {}),
+      },
     })),
   };
 }
@@ -38,11 +42,13 @@ function templatesOf(r: SeededRandom): TemplateDefinition[] {
   const all: TemplateDefinition[] = [];
   for (let i = 0; i < 5; i++) {
     const o = { name: `t${i}`, policy: r.pick(POLICIES) };
-    const base =
-      r.chance(0.5) ? randomGraph(o.name, r.int(1, 12), () => r.next(), o)
-      : r.chance(0.05) ? { ...fanOut(r.chance(0.5) ? 300 : 700, o), ...o }
-      : r.chance(0.2) ? { ...fanOut(r.int(3, 40), o), ...o }
-      : { ...r.pick(FIXTURES)(o), ...o };
+    const base = r.chance(0.5)
+      ? randomGraph(o.name, r.int(1, 12), () => r.next(), o)
+      : r.chance(0.05)
+        ? { ...fanOut(r.chance(0.5) ? 300 : 540, o), ...o }
+        : r.chance(0.2)
+          ? { ...fanOut(r.int(3, 40), o), ...o }
+          : { ...r.pick(FIXTURES)(o), ...o };
     all.push(spice(base, r));
   }
   return all;
@@ -55,11 +61,7 @@ function behaviourOf(seed: number, trouble: number, definitions: Map<string, Tem
     const rules = definitions.get(a.template.name)!.steps[a.no];
     const mayHang = rules.timeoutMs !== undefined || rules.heartbeatMs !== undefined;
     const dice = r.next();
-    const what =
-      dice < trouble * 0.5 ? 'retryable'
-      : dice < trouble * 0.7 ? 'permanent'
-      : mayHang && dice < trouble ? 'silent'
-      : 'ok';
+    const what = dice < trouble * 0.5 ? 'retryable' : dice < trouble * 0.7 ? 'permanent' : mayHang && dice < trouble ? 'silent' : 'ok';
     return {
       what,
       delayMs: r.chance(0.3) ? 0 : r.chance(0.1) ? r.int(1_000, 4_000) : r.int(1, 200),
@@ -69,7 +71,7 @@ function behaviourOf(seed: number, trouble: number, definitions: Map<string, Tem
       ...(r.chance(0.1) ? { checkpoint: true } : {}),
       // One that beats and never answers would run for ever, and rightly so.
       ...(r.chance(0.5) && (what !== 'silent' || rules.timeoutMs !== undefined) ? { beatMs: r.int(20, 300) } : {}),
-      ...(r.chance(0.05) ? { retryAfterMs: r.int(0, 10_000) } : {}),
+      ...(r.chance(0.05) ? { retryAfterMs: r.chance(0.5) ? r.int(0, 10_000) : r.int(50_000, 200_000) } : {}),
     };
   };
 }
@@ -89,6 +91,18 @@ function faultsOf(seed: number, rate: number): (life: number) => FaultPlan {
   };
 }
 
+/** Often with inboxes of a few places, a cache that holds hardly anything, and turns of a few rows: what is rare in use is usual here. */
+function tightConfig(r: SeededRandom): Partial<EngineConfig> {
+  const few = (): number => r.int(1, 6);
+  const d = DEFAULT_ENGINE_CONFIG;
+  return {
+    ...(r.chance(0.3) ? { channels: { taskRequest: few(), resultProcessor: few(), stepEnqueuer: few(), taskFinalizer: few() } } : {}),
+    ...(r.chance(0.3) ? { cache: { ...d.cache, maxSteps: r.int(1, 60) } } : {}),
+    ...(r.chance(0.3) ? { turn: { ...d.turn, maxRows: r.int(1, 24) } } : {}),
+    ...(r.chance(0.2) ? { cache: { maxSteps: r.int(1, 60), payloadBytes: r.int(100, 2_000) } } : {}),
+  };
+}
+
 export async function seededRun(seed: number): Promise<RunFacts> {
   const r = new SeededRandom(seed);
   const templates = templatesOf(r.fork());
@@ -99,18 +113,21 @@ export async function seededRun(seed: number): Promise<RunFacts> {
     script: behaviourOf(seed, r.pick([0, 0.1, 0.3, 0.6]), definitions),
     faults: faultsOf(seed, r.pick([0, 0.01, 0.05, 0.2])),
     templates,
+    config: tightConfig(r.fork()),
   });
   const killRate = r.pick([0, 0.002, 0.01]);
   const cancelRate = r.pick([0, 0, 0.1]);
   let kills = 0;
   try {
     await world.boot();
-    const total = templates.some((t) => t.steps.length > 100) ? r.int(3, 6) : r.int(5, 25);
+    const total = templates.some((t) => t.steps.length > 100) ? r.int(2, 4) : r.int(5, 25);
     let asked = 0;
     for (let turn = 0; turn < 20_000 && (asked < total || !world.settled()); turn++) {
       if (asked < total && r.chance(0.2)) {
-        for (let n = r.int(1, 6); n > 0 && asked < total; n--, asked++) void world.submit(r.pick(templates).name, { n: asked }, r.chance(0.2) ? { priority: r.int(0, 3) } : {});
+        for (let n = r.int(1, 6); n > 0 && asked < total; n--, asked++)
+          void world.submit(r.pick(templates).name, { n: asked }, r.chance(0.2) ? { priority: r.int(0, 3) } : {});
       }
+      if (world.acknowledged.length > 0 && r.chance(0.02)) world.watch(r.pick(world.acknowledged).id);
       if (world.acknowledged.length > 0 && r.chance(cancelRate * 0.1)) void world.cancel(r.pick(world.acknowledged).id);
       const moved = await world.machine.stepOnce();
       if (!moved && !world.machine.fireNext()) break;

@@ -7,7 +7,9 @@ const one = process.env.TUTTI_SEED;
 const many = Number(process.env.TUTTI_SEEDS ?? (process.env.TUTTI_SOAK === undefined ? 150 : 5_000));
 const first = Number(process.env.TUTTI_FIRST_SEED ?? 1);
 
-test(one === undefined ? `${many} seeds: whatever fails and whenever it is killed, every task ends as the model says` : `seed ${one}`, { timeout: 3_600_000 }, async (t) => {
+test(one === undefined ? `${many} seeds: whatever fails and whenever it is killed, every task ends as the model says` : `seed ${one}`, {
+  timeout: 3_600_000,
+}, async (t) => {
   if (one !== undefined) {
     t.diagnostic(JSON.stringify(await seededRun(Number(one))));
     return;
@@ -20,7 +22,9 @@ test(one === undefined ? `${many} seeds: whatever fails and whenever it is kille
       for (const k of ['tasks', 'attempts', 'commits', 'faults', 'kills'] as const) sums[k] += f[k];
       for (const [state, n] of Object.entries(f.ends)) ends[state] = (ends[state] ?? 0) + n;
     } catch (e) {
-      throw new Error(`seed ${seed} failed; replay it with TUTTI_SEED=${seed} node --conditions=tutti-source --test test/simulation/simulation.test.ts`, { cause: e });
+      throw new Error(`seed ${seed} failed; replay it with TUTTI_SEED=${seed} node --conditions=tutti-source --test test/simulation/simulation.test.ts`, {
+        cause: e,
+      });
     }
   }
   t.diagnostic(`${JSON.stringify(sums)} ${JSON.stringify(ends)}`);

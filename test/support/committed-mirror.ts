@@ -10,10 +10,31 @@ import { type ModelOutcome, NaiveTask } from '../properties/naive-model.ts';
 import type { AttemptJournal } from './attempt-journal.ts';
 
 /** Numbers of the stored states, written down here once more. */
-const STEP = ['pending', 'enqueued', 'in_progress', 'enqueued_for_orchestration', 'waiting_for_retry', 'waiting_for_children', 'complete', 'error', 'cancelled', 'resolved_manually'];
+const STEP = [
+  'pending',
+  'enqueued',
+  'in_progress',
+  'enqueued_for_orchestration',
+  'waiting_for_retry',
+  'waiting_for_children',
+  'complete',
+  'error',
+  'cancelled',
+  'resolved_manually',
+];
 const TASK = [
-  'pending', 'initializing', 'enqueuing_steps', 'steps_in_process', 'evaluating_results', 'waiting_for_dependencies', 'waiting_for_retry', 'blocked_by_failures',
-  'complete', 'error', 'cancelled', 'resolved_manually',
+  'pending',
+  'initializing',
+  'enqueuing_steps',
+  'steps_in_process',
+  'evaluating_results',
+  'waiting_for_dependencies',
+  'waiting_for_retry',
+  'blocked_by_failures',
+  'complete',
+  'error',
+  'cancelled',
+  'resolved_manually',
 ];
 const REASON = ['dependency_failed', 'parent_failed', 'sibling_failed', 'task_ended', 'by_request', 'expired', 'not_respawned'];
 /** A decision may leave rows of pending steps for later only when it ends more than this. */
@@ -97,8 +118,19 @@ export class CommittedMirror {
       const definition = this.definitions.get(t.template!);
       assert.ok(definition, `task ${t.id} names template row ${t.template}`);
       const task: MirrorTask = {
-        id: t.id, state: TASK[t.state], definition, model: modelOf(definition), createdAt: t.createdAt, completedAt: t.completedAt, steps: [], arrived: false,
-        nextSeq: 1, payloads: new Map(), deadLetters: 0, cancelRequested: false, endedInCommit: null,
+        id: t.id,
+        state: TASK[t.state],
+        definition,
+        model: modelOf(definition),
+        createdAt: t.createdAt,
+        completedAt: t.completedAt,
+        steps: [],
+        arrived: false,
+        nextSeq: 1,
+        payloads: new Map(),
+        deadLetters: 0,
+        cancelRequested: false,
+        endedInCommit: null,
       };
       assert.equal(t.totalSteps, definition.steps.length);
       this.tasks.set(t.id, task);
@@ -147,7 +179,12 @@ export class CommittedMirror {
     return t;
   }
 
-  #step(task: MirrorTask, w: StepWrite, begun: { task: MirrorTask; no: number }[], ended: { task: MirrorTask; no: number; what: ModelOutcome; failure: boolean }[]): void {
+  #step(
+    task: MirrorTask,
+    w: StepWrite,
+    begun: { task: MirrorTask; no: number }[],
+    ended: { task: MirrorTask; no: number; what: ModelOutcome; failure: boolean }[],
+  ): void {
     const at = `task ${task.id} step ${task.definition.steps[w.no]?.name}`;
     if (w.insert) {
       assert.equal(w.no, task.steps.length, `${at}: rows arrive in order`);
@@ -169,8 +206,7 @@ export class CommittedMirror {
       assert.equal(state, 'in_progress', `${at}: a token was spent on ${state}`);
       assert.equal(w.attempts, old.attempts + 1, `${at}: an attempt is not counted (I6)`);
       const last = this.journal.get(task.id, w.no, old.token);
-      const returned =
-        last === undefined || last.over || last.boot !== this.life || (last.stoppedAt !== null && this.now() >= last.stoppedAt + GRACE_MS);
+      const returned = last === undefined || last.over || last.boot !== this.life || (last.stoppedAt !== null && this.now() >= last.stoppedAt + GRACE_MS);
       assert.ok(old.owner === null || returned, `${at}: a new attempt begins beside the live one`);
       assert.ok(w.owner !== null, `${at}: an attempt without owner`);
       this.#owner ??= w.owner;
@@ -184,7 +220,16 @@ export class CommittedMirror {
       assert.ok(task.payloads.has(`${w.no}/${w.token}`), `${at}: complete without its result`);
     }
     if (state === 'waiting_for_retry') assert.ok(w.wakeAt !== null, `${at} waits for ever`);
-    Object.assign(old, { state, token: w.token, attempts: w.attempts, owner: w.owner, resultToken: w.resultToken, reason: w.reason === null ? null : REASON[w.reason], error: w.error, wakeAt: w.wakeAt });
+    Object.assign(old, {
+      state,
+      token: w.token,
+      attempts: w.attempts,
+      owner: w.owner,
+      resultToken: w.resultToken,
+      reason: w.reason === null ? null : REASON[w.reason],
+      error: w.error,
+      wakeAt: w.wakeAt,
+    });
   }
 
   /** The outcome that the engine counted must be one that this attempt had (I4). */
@@ -222,7 +267,11 @@ export class CommittedMirror {
     return { what: answer.error.retryable ? 'retryable' : 'permanent', failure: true };
   }
 
-  #think(touched: Set<MirrorTask>, begun: { task: MirrorTask; no: number }[], ended: { task: MirrorTask; no: number; what: ModelOutcome; failure: boolean }[]): void {
+  #think(
+    touched: Set<MirrorTask>,
+    begun: { task: MirrorTask; no: number }[],
+    ended: { task: MirrorTask; no: number; what: ModelOutcome; failure: boolean }[],
+  ): void {
     // Within one commit the order of results is free, but for `fail_fast`, where the failure that ends the task came last of those that count.
     const weight = (e: (typeof ended)[number]): number => {
       if (!e.failure) return 0;
@@ -261,10 +310,13 @@ export class CommittedMirror {
       const at = `task ${t.id} (${t.definition.policy}) step ${t.definition.steps[s.no].name}`;
       if (said === 'cancelled' && s.state === 'pending' && t.steps.length > IMPLIED_ABOVE) continue;
       const same =
-        said === 'idle' ? s.state === 'pending' || s.state === 'enqueued'
-        : said === 'waiting' ? s.state === 'waiting_for_retry' || ((s.state === 'pending' || s.state === 'enqueued') && s.attempts > 0)
-        : said === 'running' ? s.state === 'in_progress' || s.state === 'enqueued_for_orchestration'
-        : s.state === said;
+        said === 'idle'
+          ? s.state === 'pending' || s.state === 'enqueued'
+          : said === 'waiting'
+            ? s.state === 'waiting_for_retry' || ((s.state === 'pending' || s.state === 'enqueued') && s.attempts > 0)
+            : said === 'running'
+              ? s.state === 'in_progress' || s.state === 'enqueued_for_orchestration'
+              : s.state === said;
       if (!same) assert.fail(`${at}: stored ${s.state}, the model says ${said} | ${this.show(t)}`);
       assert.equal(s.attempts, model.attempts[s.no], `${at}: attempts`);
       assert.ok(s.attempts <= model.allowed(s.no), `${at}: ${s.attempts} attempts (I6)`);
@@ -298,7 +350,10 @@ export class CommittedMirror {
   show(t: MirrorTask): string {
     return t.steps
       .slice(0, 20)
-      .map((s) => `${s.no}[${t.definition.steps[s.no].dependencies.map((d) => `${d.name}${d.required ? '' : '?'}`).join(',')}]:${s.state}/${t.model.state[s.no]} a${s.attempts} t${s.token}`)
+      .map(
+        (s) =>
+          `${s.no}[${t.definition.steps[s.no].dependencies.map((d) => `${d.name}${d.required ? '' : '?'}`).join(',')}]:${s.state}/${t.model.state[s.no]} a${s.attempts} t${s.token}`,
+      )
       .join('  ');
   }
 }

@@ -111,8 +111,18 @@ export class ScriptedWorker {
       if (r.record.task === a.task && r.record.no === a.no) assert.ok(this.#givenUp(r.record), `${at}: begins beside token ${r.record.token}`);
     }
     const record: AttemptRecord = {
-      task: a.task, no: a.no, token: a.token, attempt: a.attempt, boot: this.#o.number, assignment: a, assignedAt: machine.now(), answer: null, answeredAt: null,
-      stoppedAt: null, stopReason: null, over: false,
+      task: a.task,
+      no: a.no,
+      token: a.token,
+      attempt: a.attempt,
+      boot: this.#o.number,
+      assignment: a,
+      assignedAt: machine.now(),
+      answer: null,
+      answeredAt: null,
+      stoppedAt: null,
+      stopReason: null,
+      over: false,
     };
     assert.ok(this.used < slots, `${at}: all ${slots} slots are in use (I8)`);
     this.#checkInputs(a, at);
@@ -126,11 +136,18 @@ export class ScriptedWorker {
     assert.equal(a.input, task.payloads.get('-1/0'), `${at}: input`);
     const declared = task.definition.steps[a.no].dependencies;
     if (a.results !== null) {
-      assert.deepEqual(a.results.map(([name, required]) => ({ name, required })), declared, `${at}: dependencies`);
+      assert.deepEqual(
+        a.results.map(([name, required]) => ({ name, required })),
+        declared,
+        `${at}: dependencies`,
+      );
       for (const [name, required, result] of a.results) {
         const from = task.definition.steps.findIndex((s) => s.name === name);
         const stored = task.steps[from];
-        assert.ok(required ? stored.state === 'complete' || stored.state === 'resolved_manually' : isOver(stored.state), `${at}: ${name} is ${stored.state} (I7)`);
+        assert.ok(
+          required ? stored.state === 'complete' || stored.state === 'resolved_manually' : isOver(stored.state),
+          `${at}: ${name} is ${stored.state} (I7)`,
+        );
         assert.equal(result.state, stored.state, `${at}: state of ${name}`);
         if (result.state === 'complete') assert.equal(result.body, task.payloads.get(`${from}/${stored.resultToken}`), `${at}: result of ${name}`);
       }
@@ -175,7 +192,12 @@ export class ScriptedWorker {
   #outcome(record: AttemptRecord, b: Behaviour): AttemptOutcome {
     if (b.what === 'ok') return { ok: true, body: b.body ?? JSON.stringify({ by: attemptKey(record.task, record.no, record.token) }) };
     return {
-      ok: false, error: { code: b.what === 'permanent' ? 'permanent_error' : 'handler_error', message: `scripted, attempt ${record.attempt}`, retryable: b.what !== 'permanent' },
+      ok: false,
+      error: {
+        code: b.what === 'permanent' ? 'permanent_error' : 'handler_error',
+        message: `scripted, attempt ${record.attempt}`,
+        retryable: b.what !== 'permanent',
+      },
       ...(b.retryAfterMs === undefined ? {} : { retryAfterMs: b.retryAfterMs }),
     };
   }

@@ -30,7 +30,8 @@ export interface WorldOptions {
 
 const EPOCH = 1_735_689_600_000;
 /** The integer key inside a public id, read without the engine's own parser. */
-export const keyOf = (uuid: string): number => (Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16) - EPOCH) * 4096 + Number.parseInt(uuid.slice(15, 18), 16);
+export const keyOf = (uuid: string): number =>
+  (Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16) - EPOCH) * 4096 + Number.parseInt(uuid.slice(15, 18), 16);
 
 export class SimulatedWorld {
   readonly machine: SimulatedMachine;
@@ -46,11 +47,13 @@ export class SimulatedWorld {
   /** Submissions that were answered: they may never be lost (I10). */
   readonly acknowledged: { id: string; template: string }[] = [];
   readonly refusals: string[] = [];
+  readonly watched: { id: string; life: Life; done: boolean; events: boolean }[] = [];
   readonly dispatches: Assignment[] = [];
   readonly logged: string[] = [];
   repairs = 0;
   commits = 0;
   faults = 0;
+  conflicts = 0;
 
   constructor(o: WorldOptions) {
     this.o = o;
@@ -89,8 +92,15 @@ export class SimulatedWorld {
     this.engine = await opening;
     for (const definition of o.templates) await this.complete(this.engine.register({ definition }), 'register');
     this.worker = new ScriptedWorker({
-      machine, life, number, mirror: this.mirror, journal: this.journal, script: o.script, slots: o.slots,
-      has: (h) => !(o.lacks?.has(h) ?? false), onDispatch: (a) => void this.dispatches.push(a),
+      machine,
+      life,
+      number,
+      mirror: this.mirror,
+      journal: this.journal,
+      script: o.script,
+      slots: o.slots,
+      has: (h) => !(o.lacks?.has(h) ?? false),
+      onDispatch: (a) => void this.dispatches.push(a),
     });
     this.worker.connect(this.engine.workers);
   }
@@ -104,6 +114,7 @@ export class SimulatedWorld {
   #count(): void {
     this.repairs += this.engine.metrics().reconcilerRepairs;
     this.faults += this.store.faults;
+    this.conflicts += this.store.conflicts;
   }
 
   /** Asks for a task; what becomes of it is noted when the answer comes. */
@@ -128,6 +139,39 @@ export class SimulatedWorld {
     );
   }
 
+  /** What a waiting caller and a subscriber of events see of a task in this life; both must have ended by the end. */
+  watch(id: string): void {
+    const { life, machine } = this;
+    const open = { id, life, done: false, events: false };
+    this.watched.push(open);
+    const failed = (e: unknown): void => {
+      if (life.alive && !(e instanceof ProcessKilled) && !(isTuttiError(e) && e.code === 'STORE_UNAVAILABLE')) machine.report(e);
+      open.done = open.events = true;
+    };
+    this.engine.done(id).then((o) => {
+      open.done = true;
+      if (life.alive) machine.guard(() => assert.equal(this.task(id).state, o.state, `done() of ${id} says ${o.state} (I1)`));
+    }, failed);
+    const follow = async (): Promise<void> => {
+      let seq = 0;
+      let last: string | undefined;
+      for await (const e of this.engine.events(id)) {
+        if (!life.alive) return;
+        if (e.seq === undefined) continue;
+        machine.guard(() => {
+          assert.equal(e.seq, seq + 1, `events of ${id}`);
+          assert.ok(e.seq! < this.task(id).nextSeq, `event ${e.seq} of ${id} is not durable (I1)`);
+          assert.equal(last, undefined, `events of ${id} go on after the last`);
+        });
+        seq = e.seq;
+        if (e.last) last = e.data.state as string;
+      }
+      if (life.alive) machine.guard(() => assert.equal(last, this.task(id).state, `events of ${id} end`));
+      open.events = true;
+    };
+    follow().catch(failed);
+  }
+
   cancel(id: string): Promise<'cancelled' | 'refused' | 'unknown'> {
     const { life } = this;
     const task = this.mirror.tasks.get(keyOf(id));
@@ -140,7 +184,8 @@ export class SimulatedWorld {
       (e: unknown) => {
         if (!life.alive) return 'unknown' as const;
         if (!isTuttiError(e)) this.machine.report(e);
-        else if (e.code === 'ILLEGAL_STATE') this.machine.guard(() => assert.ok(isTaskOver(this.task(id).state), `cancel of ${id} is refused while it is ${this.task(id).state}`));
+        else if (e.code === 'ILLEGAL_STATE')
+          this.machine.guard(() => assert.ok(isTaskOver(this.task(id).state), `cancel of ${id} is refused while it is ${this.task(id).state}`));
         return 'refused' as const;
       },
     );
@@ -186,7 +231,13 @@ export class SimulatedWorld {
     return [...this.mirror.tasks.values()]
       .filter((t) => t.model.outcome === 'live' || t.steps.some((s) => s.owner !== null))
       .slice(0, 3)
-      .map((t) => `${t.steps.filter((s) => s.owner !== null).map((s) => `step ${s.no} has a live attempt of ${s.owner}`).join(',')} task ${t.id} ${t.state} ${this.mirror.show(t)}`)
+      .map(
+        (t) =>
+          `${t.steps
+            .filter((s) => s.owner !== null)
+            .map((s) => `step ${s.no} has a live attempt of ${s.owner}`)
+            .join(',')} task ${t.id} ${t.state} ${this.mirror.show(t)}`,
+      )
       .join(' || ');
   }
 
@@ -195,17 +246,24 @@ export class SimulatedWorld {
     this.machine.throwReported();
     for (const a of this.acknowledged) this.task(a.id);
     this.mirror.assertSettled();
+    for (const code of this.refusals) assert.ok(code === 'STORE_UNAVAILABLE' || code === 'BACKPRESSURE', `a submission was refused with ${code}`);
     if (this.life.alive) {
       const m = this.engine.metrics();
       assert.equal(m.slots.used, this.worker.used, 'slots in use and attempts that hold one');
       assert.equal(m.ready, 0, 'ready steps are left');
+      for (const w of this.watched) {
+        if (w.life !== this.life || !isTaskOver(this.task(w.id).state)) continue;
+        assert.ok(w.done, `done() of ${w.id} never answered`);
+        assert.ok(w.events, `the events of ${w.id} never ended`);
+      }
       this.#count();
     }
+    assert.equal(this.conflicts, 0, 'with one owner of the store nothing is ever decided on stale rows (I3)');
     assert.equal(this.repairs, 0, 'the reconciler repaired something');
   }
 
   close(): void {
     this.life.alive = false;
-    this.inner.close();
+    void this.inner.close();
   }
 }

@@ -38,21 +38,33 @@ export const resultsOf = (a: Assignment): Record<string, Json> =>
 export async function staged(definition: TemplateDefinition, o: Staging = {}): Promise<Staged> {
   const { attempts = {}, compute, hold = [], delayMs = 5, onStop = 'obey' } = o;
   const world = new SimulatedWorld({
-    seed: 1, slots: o.slots ?? 10, templates: [definition], lacks: new Set(hold), config: { openToWorkers: true },
+    seed: 1,
+    slots: o.slots ?? 10,
+    templates: [definition],
+    lacks: new Set(hold),
+    config: { openToWorkers: true },
     script: (a) => {
       const list = attempts[a.stepName] ?? ['ok'];
       const what = list[Math.min(a.attempt, list.length) - 1];
       return {
-        what, delayMs, onStop,
+        what,
+        delayMs,
+        onStop,
         ...(o.retryAfterMs === undefined ? {} : { retryAfterMs: o.retryAfterMs }),
         ...(compute === undefined ? {} : { body: JSON.stringify(compute(a.stepName, JSON.parse(a.input) as Json, resultsOf(a))) }),
       };
     },
   });
   await world.boot();
-  const view = await world.complete(world.engine.submit({ namespace: definition.namespace, name: definition.name, version: definition.version, input: o.input ?? {} }), 'submit');
+  const view = await world.complete(
+    world.engine.submit({ namespace: definition.namespace, name: definition.name, version: definition.version, input: o.input ?? {} }),
+    'submit',
+  );
   const s: Staged = {
-    world, id: view.id, task: view, steps: {},
+    world,
+    id: view.id,
+    task: view,
+    steps: {},
     async look() {
       s.task = await world.complete(world.engine.task(view.id), 'reading the task');
       const all = await world.complete(world.engine.steps(view.id, { results: true }), 'reading the steps');

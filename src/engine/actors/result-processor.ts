@@ -101,12 +101,10 @@ export class ResultProcessor implements Actor {
         this.late++;
         return true;
       }
-      if (c.missed) return this.#gone(turn, c);
-      c.missed = true;
+      if (this.#p.absent.delete(c.task)) return this.#gone(turn, c);
       turn.missing.add(c.task);
       return false;
     }
-    c.missed = false;
     if (g.arriving >= 0) return false;
     switch (c.kind) {
       case 'result': {

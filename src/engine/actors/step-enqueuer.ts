@@ -27,7 +27,9 @@ export class StepEnqueuer implements Actor {
   }
 
   get waiting(): boolean {
-    return this.inbox.depth > 0 || this.#p.timers.anyDue || (!this.#draining && !this.#blocked && this.#p.dispatcher.anyFree && this.#p.queue.peek() !== undefined);
+    return (
+      this.inbox.depth > 0 || this.#p.timers.anyDue || (!this.#draining && !this.#blocked && this.#p.dispatcher.anyFree && this.#p.queue.peek() !== undefined)
+    );
   }
 
   drain(): void {
@@ -125,10 +127,10 @@ export class StepEnqueuer implements Actor {
     const g = graphs.get(t.task);
     if (g === undefined) {
       if (t.kind !== 'retry' && t.kind !== 'deadline') return true;
+      if (this.#p.absent.delete(t.task)) return true;
       turn.missing.add(t.task);
-      return !this.#once(t);
+      return false;
     }
-    this.#asked.delete(t.task);
     switch (t.kind) {
       case 'retry':
         wakeStep(out, g, t.no);
@@ -140,7 +142,8 @@ export class StepEnqueuer implements Actor {
       case 'timeout': {
         if (this.#endUncancelable(turn, g, t)) return true;
         const ms = g.shape.rules[t.no].timeoutMs;
-        if (timeoutAttempt(out, g, t.no, t.token, { code: 'step_timeout', message: `The attempt did not end within ${ms} ms.`, retryable: true })) turn.replies.push(() => this.timedOut++);
+        if (timeoutAttempt(out, g, t.no, t.token, { code: 'step_timeout', message: `The attempt did not end within ${ms} ms.`, retryable: true }))
+          turn.replies.push(() => this.timedOut++);
         return true;
       }
       case 'heartbeat': {
@@ -149,7 +152,8 @@ export class StepEnqueuer implements Actor {
         const ms = g.shape.rules[t.no].heartbeatMs;
         if (a.lastSign + ms > host.now()) timers.add({ ...t, at: a.lastSign + ms });
         else if (this.#endUncancelable(turn, g, t)) return true;
-        else if (timeoutAttempt(out, g, t.no, t.token, { code: 'heartbeat_lost', message: `The handler gave no sign of life for ${ms} ms.`, retryable: true })) turn.replies.push(() => this.timedOut++);
+        else if (timeoutAttempt(out, g, t.no, t.token, { code: 'heartbeat_lost', message: `The handler gave no sign of life for ${ms} ms.`, retryable: true }))
+          turn.replies.push(() => this.timedOut++);
         return true;
       }
       case 'grace': {
@@ -168,18 +172,6 @@ export class StepEnqueuer implements Actor {
     const live = g.live.get(t.no);
     if (live === undefined || live.token !== t.token || !live.stopping || g.shape.rules[t.no].cancelable) return false;
     turn.out.stops.push({ graph: g, no: t.no, token: t.token, cause: 'timeout' });
-    return true;
-  }
-
-  readonly #asked = new Set<number>();
-
-  /** Asks for a task's graph once; a timer of a task that is gone is dropped the second time. */
-  #once(t: DueTimer): boolean {
-    if (this.#asked.has(t.task)) {
-      this.#asked.delete(t.task);
-      return false;
-    }
-    this.#asked.add(t.task);
     return true;
   }
 }

@@ -1,6 +1,6 @@
 import { loseAttempt } from '../../core/decide-attempt.ts';
 import { arrive, evaluateTask } from '../../core/decide-task.ts';
-import type { TuttiError } from '../../core/errors.ts';
+import { TuttiError } from '../../core/errors.ts';
 import { payDebts, storeReady } from '../../core/failure.ts';
 import type { FinalizeCommand } from '../commands.ts';
 import type { EngineParts } from '../engine-parts.ts';
@@ -97,8 +97,12 @@ export class TaskFinalizer implements Actor {
     const g = this.#p.graphs.get(c.task);
     if (g === undefined) {
       if (c.kind === 'debts') return true;
-      turn.missing.add(c.task);
-      return false;
+      if (!this.#p.absent.delete(c.task)) {
+        turn.missing.add(c.task);
+        return false;
+      }
+      turn.replies.push(() => c.submit.done(null, new TuttiError('INTERNAL', 'The submission was lost while it arrived.')));
+      return true;
     }
     if (c.kind === 'arrive') {
       if (g.arriving >= 0) arrive(out, g);

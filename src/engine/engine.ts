@@ -2,7 +2,7 @@
 import type { ChangeSet } from '../core/changes.ts';
 import type { Start } from '../core/decisions.ts';
 import type { Json } from '../core/definition.ts';
-import { type StepError, TuttiError, isTuttiError } from '../core/errors.ts';
+import { TuttiError, isTuttiError } from '../core/errors.ts';
 import { explainStep } from '../core/explain.ts';
 import type { TaskGraph } from '../core/graph.ts';
 import { isUuid, parseUuid, stepUuid, taskUuid, MAX_STEPS } from '../core/ids.ts';
@@ -22,6 +22,7 @@ import { EventFeed } from './event-feed.ts';
 import type { EngineFacade, EngineHealth, EngineMetrics, TemplateRegistration } from './facade.ts';
 import { GraphCache } from './graph-cache.ts';
 import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Host } from './host.ts';
+import { Outcomes, failureOf } from './outcomes.ts';
 import { PayloadCache } from './payload-cache.ts';
 import { Queries } from './queries.ts';
 import { ReadyQueue } from './ready-queue.ts';
@@ -42,11 +43,6 @@ export interface EngineOptions {
 
 const COUNT_CAP = 10_000;
 
-interface Waiter {
-  resolve: (o: TaskOutcome) => void;
-  reject: (e: unknown) => void;
-}
-
 export class Engine implements EngineFacade {
   readonly #host: Host;
   readonly #store: Store;
@@ -66,7 +62,7 @@ export class Engine implements EngineFacade {
   readonly #log: AttemptLog;
   readonly #retention: Retention;
   readonly #reconciler: Reconciler;
-  readonly #waiters = new Map<number, Waiter[]>();
+  readonly #outcomes: Outcomes;
   readonly #finished: Record<string, number> = { complete: 0, error: 0, cancelled: 0, resolved_manually: 0 };
   #status: EngineHealth['status'] = 'starting';
   #drained: (() => void) | null = null;
@@ -161,6 +157,14 @@ export class Engine implements EngineFacade {
       taskUuid: (t) => taskUuid(t, tag),
       stepUuid: (t, no) => stepUuid(t, no, tag),
       pause: () => this.#pause(),
+    });
+    this.#outcomes = new Outcomes({
+      store: o.store,
+      queries: this.#queries,
+      payloads,
+      templates: this.#templates,
+      soon: (fn) => this.#host.soon(fn),
+      tag,
     });
     this.#submissions = new Submissions({
       inbox: this.#requests.inbox,
@@ -340,51 +344,17 @@ export class Engine implements EngineFacade {
   async done(taskId: string): Promise<TaskOutcome> {
     const id = this.#taskId(taskId);
     const g = this.#parts.graphs.get(id);
-    if (g !== undefined && !isTaskTerminal(g.taskState)) return await this.#wait(id);
+    if (g !== undefined && !isTaskTerminal(g.taskState)) return await this.#outcomes.wait(id);
     const row = await this.#row(taskId);
-    return isTaskTerminal(row.state) ? await this.#outcome(row) : await this.#wait(id);
+    return isTaskTerminal(row.state) ? await this.#guard(() => this.#outcomes.of(row)) : await this.#outcomes.wait(id);
   }
 
   async result(taskId: string): Promise<Json> {
     const outcome = await this.done(taskId);
-    if (outcome.state !== 'complete') {
-      const first = outcome.failedSteps[0];
-      const why = outcome.error?.message ?? (first === undefined ? '' : `step ${first.name}: ${first.error?.message ?? ''}`);
-      throw new TuttiError('TASK_FAILED', `task ${taskId} ended in ${outcome.state}${why === '' ? '' : `: ${why}`}`, {
-        details: { state: outcome.state, failedSteps: outcome.failedSteps, error: outcome.error },
-      });
-    }
+    if (outcome.state !== 'complete') throw failureOf(outcome);
     const id = this.#taskId(taskId);
-    const cached = this.#parts.graphs.get(id);
-    const g = cached ?? this.#justEnded.get(id) ?? (await this.#queries.readGraph(await this.#row(taskId)));
-    return await this.#resultOf(g);
-  }
-
-  /** design.md §2: what `.returns()` names, else the results of the steps nobody depends on, by name. */
-  async #resultOf(g: TaskGraph): Promise<Json> {
-    const { returns, numberOf, leaves, names } = g.shape;
-    const nos = typeof returns === 'string' ? [numberOf.get(returns)!] : returns === undefined ? [...leaves] : returns.map((n) => numberOf.get(n)!);
-    const bodies = new Array<string | null>(nos.length).fill(null);
-    const missing: number[] = [];
-    nos.forEach((no, i) => {
-      if (g.state[no] !== Step.complete) return;
-      const body = this.#parts.payloads.result(g.id, no, g.token[no]);
-      if (body === undefined) missing.push(i);
-      else bodies[i] = body;
-    });
-    for (let from = 0; from < missing.length; from += 1000) {
-      const page = missing.slice(from, from + 1000);
-      const read = await this.#guard(() => this.#store.payloads(page.map((i) => ({ task: g.id, no: nos[i], token: g.token[nos[i]] }))));
-      page.forEach((i, k) => (bodies[i] = read[k]));
-      if (missing.length > 1000) await this.#pause();
-    }
-    if (typeof returns === 'string') return bodies[0] === null ? null : (JSON.parse(bodies[0]) as Json);
-    const result: { [name: string]: Json } = {};
-    nos.forEach((no, i) => {
-      const body = bodies[i];
-      if (body !== null) result[names[no]] = JSON.parse(body) as Json;
-    });
-    return result;
+    const g = this.#parts.graphs.get(id) ?? this.#outcomes.justEnded(id) ?? (await this.#queries.readGraph(await this.#row(taskId)));
+    return await this.#guard(() => this.#outcomes.resultOf(g));
   }
 
   // Verbs
@@ -443,8 +413,6 @@ export class Engine implements EngineFacade {
 
   // What a durable turn lets out (I1)
 
-  readonly #justEnded = new Map<number, TaskGraph>();
-
   #release(turn: Turn): void {
     const { dispatcher, timers, graphs } = this.#parts;
     const { out } = turn;
@@ -480,51 +448,7 @@ export class Engine implements EngineFacade {
   #ended(g: TaskGraph): void {
     this.#finished[TASK_STATES[g.taskState]]++;
     if (g.debts.length > 0) this.#finalizer.inbox.force({ kind: 'debts', task: g.id });
-    const waiters = this.#waiters.get(g.id);
-    if (waiters === undefined) {
-      this.#parts.payloads.drop(g.id);
-      return;
-    }
-    this.#waiters.delete(g.id);
-    if (g.taskState === Task.complete && g.errors === 0) {
-      // Kept for the moment in which those who waited read the result.
-      this.#justEnded.set(g.id, g);
-      this.#host.soon(() => {
-        this.#justEnded.delete(g.id);
-        this.#parts.payloads.drop(g.id);
-      });
-      const outcome: TaskOutcome = { id: taskUuid(g.id, this.#store.tag), state: 'complete', error: null, failedSteps: [] };
-      for (const w of waiters) w.resolve(outcome);
-      return;
-    }
-    this.#guard(async () => this.#outcome((await this.#store.loadTask(g.id))!)).then(
-      (o) => waiters.forEach((w) => w.resolve(o)),
-      (e: unknown) => waiters.forEach((w) => w.reject(e)),
-    );
-  }
-
-  #wait(id: number): Promise<TaskOutcome> {
-    return new Promise((resolve, reject) => {
-      const waiters = this.#waiters.get(id);
-      if (waiters === undefined) this.#waiters.set(id, [{ resolve, reject }]);
-      else waiters.push({ resolve, reject });
-    });
-  }
-
-  async #outcome(row: StoredTask): Promise<TaskOutcome> {
-    const failedSteps: TaskOutcome['failedSteps'] = [];
-    if (row.counts === null || row.counts.error > 0) {
-      const names = this.#templates.row(row.template ?? -1)?.shape.names ?? [];
-      for (const s of await this.#queries.stepRows(row.id)) {
-        if (s.state === Step.error) failedSteps.push({ name: names[s.no], error: s.error === null ? null : (JSON.parse(s.error) as StepError) });
-      }
-    }
-    return {
-      id: taskUuid(row.id, this.#store.tag),
-      state: TASK_STATES[row.state],
-      error: row.error === null ? null : (JSON.parse(row.error) as StepError),
-      failedSteps,
-    };
+    this.#outcomes.ended(g);
   }
 
   // Graphs
@@ -552,7 +476,7 @@ export class Engine implements EngineFacade {
       timers.add({ at: this.#host.now() + this.#config.graceMs, kind: 'grace', task: g.id, no, token: a.token });
     }
     if (this.#feed.watched) this.#feed.changed(g.id);
-    if (isTaskTerminal(g.taskState) && this.#waiters.has(g.id)) this.#ended(g);
+    if (isTaskTerminal(g.taskState) && this.#outcomes.awaited(g.id)) this.#ended(g);
   }
 
   /** Starts of a doubtful commit: those that are durable are dispatched, the others gave their slots back. */
@@ -731,9 +655,7 @@ export class Engine implements EngineFacade {
     this.#status = 'stopped';
     timers.stop();
     this.#feed.closeAll();
-    for (const waiters of this.#waiters.values())
-      for (const w of waiters) w.reject(new TuttiError('SHUTTING_DOWN', 'The engine was closed before the task ended.'));
-    this.#waiters.clear();
+    this.#outcomes.close();
     await this.#store.close();
   }
 }

@@ -333,19 +333,17 @@ export class TurnLoop {
     const ids = [...wanted].filter((id) => !this.#fetching.has(id));
     if (ids.length === 0) return;
     for (const id of ids) this.#fetching.add(id);
-    const done = (): void => {
+    const read = async (): Promise<void> => {
+      try {
+        await this.#reload(ids);
+        for (const id of ids) if (this.#p.graphs.get(id) === undefined) this.#p.absent.add(id);
+      } catch (e) {
+        this.#note(e);
+        await new Promise<void>((resolve) => this.#p.host.timer(100, resolve));
+      }
       for (const id of ids) this.#fetching.delete(id);
       this.wake();
     };
-    this.#reload(ids).then(
-      () => {
-        for (const id of ids) if (this.#p.graphs.get(id) === undefined) this.#p.absent.add(id);
-        done();
-      },
-      (e: unknown) => {
-        this.#note(e);
-        this.#p.host.timer(100, done);
-      },
-    );
+    void read();
   }
 }

@@ -49,6 +49,7 @@ function call(method: string, url: string, body?: unknown): Promise<{ status: nu
   });
 }
 
+// guard-ok: a load generator of its own process: it paces itself while the server is down, and no test waits on it
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 /** Acknowledged and not yet seen at their end. */
 const open: string[] = [];

@@ -125,7 +125,7 @@ export const step = (name: string, after: string[] = [], o: Partial<StepDefiniti
   type: 'standard',
   handler: name,
   dependencies: after.map((n) => (n.endsWith('?') ? { name: n.slice(0, -1), required: false } : { name: n, required: true })),
-  retry: { ...DEFAULT_RETRY, ...(o.retry ?? {}) } as RetryPolicy,
+  retry: { ...DEFAULT_RETRY, ...o.retry } as RetryPolicy,
   ...o,
 });
 

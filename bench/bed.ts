@@ -43,7 +43,7 @@ export class Bed {
 
   /** Tasks with inputs from `first` on, in one call; resolves when all of them are durable. */
   submitMany(template: UntypedTemplate, count: number, first: number): Promise<TaskHandle[]> {
-    return this.#running.submitMany(template, Array.from({ length: count }, (_, at) => input(first + at)));
+    return this.#running.submitMany(template, inputs(first, count));
   }
 
   /** Resolves when `count` tasks have completed since the store was opened: durably, the engine counts after the commit. */
@@ -74,6 +74,10 @@ export class Bed {
     this.facts.flushes = (this.facts.flushes ?? 0) + flushes;
     await tutti.close();
   }
+}
+
+function* inputs(first: number, count: number): Generator<ReturnType<typeof input>> {
+  for (let at = 0; at < count; at++) yield input(first + at);
 }
 
 /** `fn` for 0..count-1, at most `width` at once. */

@@ -108,7 +108,9 @@ function stepEnd(dir: string, size: Size): Numbers {
 function submits(dir: string, size: Size, tasks: number): Numbers {
   return {
     per_s: grouped(dir, size === 'quick' ? 5000 : 20_000, 3, tasks, (db) => {
-      db.exec('create table task(id integer primary key, state integer, input text); create table log(task integer, seq integer, body text, primary key(task, seq)) without rowid');
+      db.exec(
+        'create table task(id integer primary key, state integer, input text); create table log(task integer, seq integer, body text, primary key(task, seq)) without rowid',
+      );
       const task = db.prepare('insert into task(id, state, input) values (?, 0, ?)');
       const step = db.prepare('insert into step(task, no, state) values (?, 0, 0)');
       const log = db.prepare('insert into log(task, seq, body) values (?, 1, ?)');

@@ -25,12 +25,13 @@ export function seedHistory(file: string, steps: number): number {
   if (model.state !== COMPLETE) throw new Error(`task ${model.id} has not completed: there is nothing to copy`);
   const tasks = Math.ceil(steps / model.steps);
   const copies = PER_TASK.map(({ table, task }) => {
-    const columns = (db.prepare(`select name, pk from pragma_table_info('${table}')`).all() as { name: string; pk: number }[]);
+    const columns = db.prepare(`select name, pk from pragma_table_info('${table}')`).all() as { name: string; pk: number }[];
     const own = columns.find((column) => column.pk > 0 && column.name === 'id' && column.name !== task);
     const rows = Number((db.prepare(`select count(*) as n from ${table} where ${task} = ?`).get(model.id) as { n: number }).n);
     const top = own === undefined ? 0 : Number((db.prepare(`select max(id) as top from ${table}`).get() as { top: number }).top);
     const values = columns.map(({ name }) =>
-      name === task ? `m.${name} - :tasks + i` : own?.name === name ? `:top + i * ${rows} + row_number() over (partition by i order by m.id)` : `m.${name}`);
+      name === task ? `m.${name} - :tasks + i` : own?.name === name ? `:top + i * ${rows} + row_number() over (partition by i order by m.id)` : `m.${name}`,
+    );
     return {
       top,
       own: own !== undefined,

@@ -46,7 +46,9 @@ export async function hammer(load: LoadRequest): Promise<LoadResult> {
 
 function exchange(socket: Socket, load: LoadRequest, i: number): Promise<number> {
   const body = load.body(i);
-  const headers = Object.entries(load.headers).map(([k, v]) => `${k}: ${v}\r\n`).join('');
+  const headers = Object.entries(load.headers)
+    .map(([k, v]) => `${k}: ${v}\r\n`)
+    .join('');
   const content = body === undefined ? '' : `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n`;
   socket.write(`${body === undefined ? 'GET' : 'POST'} ${load.path} HTTP/1.1\r\nhost: localhost\r\n${headers}${content}\r\n${body ?? ''}`);
   return new Promise((done, fail) => {

@@ -53,8 +53,12 @@ async function run(options: Options, root: string): Promise<number> {
   show(`store     ${stores.get('store') ?? 'unknown'}`);
   stores.delete('store');
   show(`flushes   ${[...stores].map(([name, count]) => `${name} ${count}`).join(', ') || 'not reported'}`);
-  show(`took      ${Math.round((performance.now() - started) / 1000)} s; load average now ${loads()}${others === null ? '' : `; others used ${Math.round(others * 100)} % of the machine`}`);
-  show(`verdict   ${all.filter((line) => line.met === true).length} of ${all.filter((line) => line.met !== null).length} budgets met${missed.length === 0 ? '' : `, missed: ${missed.map((line) => `${line.workload}/${line.slots} ${line.metric}`).join(', ')}`}`);
+  show(
+    `took      ${Math.round((performance.now() - started) / 1000)} s; load average now ${loads()}${others === null ? '' : `; others used ${Math.round(others * 100)} % of the machine`}`,
+  );
+  show(
+    `verdict   ${all.filter((line) => line.met === true).length} of ${all.filter((line) => line.met !== null).length} budgets met${missed.length === 0 ? '' : `, missed: ${missed.map((line) => `${line.workload}/${line.slots} ${line.metric}`).join(', ')}`}`,
+  );
   if (failed > 0) show(`${failed} measurement${failed === 1 ? '' : 's'} failed or gave a wrong result`);
   return failed > 0 || (options.strict && missed.length > 0) ? 1 : 0;
 }
@@ -88,7 +92,10 @@ async function measure(workload: Workload, options: Options, root: string, say: 
   return outcome;
 }
 
-const loads = (): string => loadavg().map((load) => load.toFixed(2)).join(' ');
+const loads = (): string =>
+  loadavg()
+    .map((load) => load.toFixed(2))
+    .join(' ');
 
 function conditions(): string {
   const sqlite = process.versions['sqlite'];
@@ -101,7 +108,10 @@ function conditions(): string {
 async function main(): Promise<number> {
   let options: Options;
   try {
-    options = parseOptions(process.argv.slice(2), WORKLOADS.map((workload) => workload.name));
+    options = parseOptions(
+      process.argv.slice(2),
+      WORKLOADS.map((workload) => workload.name),
+    );
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     process.stderr.write(`${error.message}\n\n${USAGE}\n`);

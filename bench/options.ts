@@ -45,7 +45,11 @@ export function parseOptions(argv: readonly string[], known: readonly string[]):
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
-  const only = values.only?.flatMap((names) => names.split(',')).map((name) => name.trim()).filter((name) => name !== '') ?? null;
+  const only =
+    values.only
+      ?.flatMap((names) => names.split(','))
+      .map((name) => name.trim())
+      .filter((name) => name !== '') ?? null;
   for (const name of only ?? []) {
     if (!known.includes(name)) throw new UsageError(`--only ${name}: no such workload; there are ${known.join(', ')}`);
   }

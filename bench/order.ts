@@ -31,16 +31,21 @@ export async function carryOut(order: Omit<Order, 'dir'>, o: { root: string; lim
   mkdirSync(o.root, { recursive: true });
   const dir = mkdtempSync(join(o.root, `${order.name}-`));
   const execArgv = ['--conditions=tutti-source', '--disable-warning=ExperimentalWarning'];
-  if (o.profile !== null && order.kind === 'workload') execArgv.push('--cpu-prof', `--cpu-prof-dir=${o.profile}`, `--cpu-prof-name=${order.name}-${order.slots}-${Date.now()}.cpuprofile`);
+  if (o.profile !== null && order.kind === 'workload')
+    execArgv.push('--cpu-prof', `--cpu-prof-dir=${o.profile}`, `--cpu-prof-name=${order.name}-${order.slots}-${Date.now()}.cpuprofile`);
   const child = fork(CHILD, [JSON.stringify({ ...order, dir })], { execArgv, stdio: ['ignore', 2, 2, 'ipc'] });
   running.add(child);
   const timer = setTimeout(() => child.kill('SIGKILL'), o.limitSeconds * 1000);
   try {
     return await new Promise<Answer>((done) => {
       let answer: Answer | undefined;
-      child.on('message', (message) => { answer = message as Answer; });
+      child.on('message', (message) => {
+        answer = message as Answer;
+      });
       child.on('error', (error) => done({ error: error.message }));
-      child.on('exit', (code, signal) => done(answer ?? { error: signal === 'SIGKILL' ? `no result within ${o.limitSeconds} s` : `the process ended with ${signal ?? code} and no result` }));
+      child.on('exit', (code, signal) =>
+        done(answer ?? { error: signal === 'SIGKILL' ? `no result within ${o.limitSeconds} s` : `the process ended with ${signal ?? code} and no result` }),
+      );
     });
   } finally {
     clearTimeout(timer);

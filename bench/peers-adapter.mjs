@@ -33,10 +33,12 @@ function chain(n) {
 
 function diamond() {
   const middle = [1, 2, 3, 4];
-  let built = template('peers/diamond@1.0.0').untyped().step('A', ({ input }) => {
-    tally(`${input.w}A`);
-    return { v: 10 };
-  });
+  let built = template('peers/diamond@1.0.0')
+    .untyped()
+    .step('A', ({ input }) => {
+      tally(`${input.w}A`);
+      return { v: 10 };
+    });
   for (const b of middle) {
     built = built.step(`B${b}`, { after: ['A'] }, ({ input, results }) => {
       tally(`${input.w}B${b}`);
@@ -69,11 +71,14 @@ function fan(n) {
   });
 }
 
-const single = (ended) => template('peers/single@1.0.0').untyped().step('only', ({ input }) => {
-  tally(`s${input.i}`);
-  ended?.();
-  return { ok: 1 };
-});
+const single = (ended) =>
+  template('peers/single@1.0.0')
+    .untyped()
+    .step('only', ({ input }) => {
+      tally(`s${input.i}`);
+      ended?.();
+      return { ok: 1 };
+    });
 
 export function create() {
   const dir = join(process.env.TUTTI_DIR ?? tmpdir(), 'peerbench-tutti');
@@ -145,10 +150,12 @@ export function create() {
       await pool(k, 50, async (i) => {
         const t = now();
         const task = await tutti.submit(dia, { w: base + i });
-        ends.push(task.result().then(({ C }) => {
-          latencies.push(now() - t);
-          if (C.v !== 50) bad++;
-        }));
+        ends.push(
+          task.result().then(({ C }) => {
+            latencies.push(now() - t);
+            if (C.v !== 50) bad++;
+          }),
+        );
       });
       const submitMs = now() - start;
       await Promise.all(ends);
@@ -162,7 +169,11 @@ export function create() {
       return { result: joined.v, count: joined.count, submitMs };
     },
     async submit(k, { mode, width = 50 }) {
-      if (mode === 'bulk') await tutti.submitMany(one, Array.from({ length: k }, (_, i) => ({ i })));
+      if (mode === 'bulk')
+        await tutti.submitMany(
+          one,
+          Array.from({ length: k }, (_, i) => ({ i })),
+        );
       else await pool(k, width, (i) => tutti.submit(one, { i }));
       // The W5 runner forks its workers after this and keeps this process: the file must have no owner then. W4 counts from the file.
       await close();
@@ -190,12 +201,23 @@ export function create() {
       const top = db.prepare('select max(id) as top from log').get().top;
       db.exec(`create temp table n as with recursive n(i) as (select 1 union all select i + 1 from n where i < ${k}) select i from n`);
       db.exec('begin immediate');
-      for (const [table, id] of [['tasks', 'id'], ['steps', 'task'], ['payloads', 'task']]) {
-        const columns = db.prepare(`select name from pragma_table_info('${table}')`).all().map((c) => c.name);
-        db.exec(`insert into ${table}(${columns}) select ${columns.map((c) => (c === id ? `m.${c} - i` : `m.${c}`))} from n cross join ${table} m where m.${id} = ${model}`);
+      for (const [table, id] of [
+        ['tasks', 'id'],
+        ['steps', 'task'],
+        ['payloads', 'task'],
+      ]) {
+        const columns = db
+          .prepare(`select name from pragma_table_info('${table}')`)
+          .all()
+          .map((c) => c.name);
+        db.exec(
+          `insert into ${table}(${columns}) select ${columns.map((c) => (c === id ? `m.${c} - i` : `m.${c}`))} from n cross join ${table} m where m.${id} = ${model}`,
+        );
       }
       // Below the ids that are in use: the owner counts upwards from those it knows.
-      db.exec(`insert into log(id, task, seq, count, at, body) select -(i * 100 + m.seq) - ${top}, m.task - i, m.seq, m.count, m.at, m.body from n cross join log m where m.task = ${model}`);
+      db.exec(
+        `insert into log(id, task, seq, count, at, body) select -(i * 100 + m.seq) - ${top}, m.task - i, m.seq, m.count, m.at, m.body from n cross join log m where m.task = ${model}`,
+      );
       db.exec('commit');
       db.close();
     },

@@ -17,7 +17,11 @@ export function processorTimes(): ProcessorTimes | null {
   try {
     const all = readFileSync('/proc/stat', 'utf8').split('\n')[0].trim().split(/\s+/).slice(1, 9).map(Number);
     const self = readFileSync('/proc/self/stat', 'utf8');
-    const own = self.slice(self.lastIndexOf(')') + 2).split(' ').slice(11, 15).map(Number);
+    const own = self
+      .slice(self.lastIndexOf(')') + 2)
+      .split(' ')
+      .slice(11, 15)
+      .map(Number);
     const seconds = (ticks: number[]): number => ticks.reduce((a, b) => a + b, 0) / TICKS_PER_SECOND;
     return { worked: seconds([all[0], all[1], all[2], all[5], all[6]]), all: seconds(all), own: seconds(own) };
   } catch {

@@ -88,8 +88,18 @@ export function table(lines: readonly JudgedLine[]): string {
   const widths = HEAD.map((head, i) => Math.max(head.length, ...rows.map((row) => row[i].length)));
   const right = new Set([1, 3, 6, 7]);
   const draw = (row: readonly string[]): string =>
-    row.map((cell, i) => (right.has(i) ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join('  ').trimEnd();
-  return [draw(HEAD), widths.map((width) => '-'.repeat(width)).join('  ').trimEnd(), ...rows.map(draw)].join('\n');
+    row
+      .map((cell, i) => (right.has(i) ? cell.padStart(widths[i]) : cell.padEnd(widths[i])))
+      .join('  ')
+      .trimEnd();
+  return [
+    draw(HEAD),
+    widths
+      .map((width) => '-'.repeat(width))
+      .join('  ')
+      .trimEnd(),
+    ...rows.map(draw),
+  ].join('\n');
 }
 
 function budgetText(budget: Budget | null): string {

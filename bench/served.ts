@@ -43,7 +43,9 @@ function ready(port: number): Promise<boolean> {
   return new Promise((done) => {
     request({ host: '127.0.0.1', port, path: '/health/ready' }, (answer) => {
       answer.resume().on('end', () => done(answer.statusCode === 200));
-    }).on('error', () => done(false)).end();
+    })
+      .on('error', () => done(false))
+      .end();
   });
 }
 

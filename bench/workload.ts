@@ -44,8 +44,10 @@ export const atMost = (limit: number, of: Budget['of'] = 'value'): Budget => ({ 
 export const atLeast = (limit: number, of: Budget['of'] = 'value'): Budget => ({ of, atLeast: limit });
 
 /** Budget for 50 slots and the bracketed one for 500; another number of slots has none. */
-export const bySlots = (at50: Budget, at500?: Budget) => (slots: number): Budget | undefined =>
-  slots === 50 ? at50 : slots === 500 ? at500 : undefined;
+export const bySlots =
+  (at50: Budget, at500?: Budget) =>
+  (slots: number): Budget | undefined =>
+    slots === 50 ? at50 : slots === 500 ? at500 : undefined;
 
 export function verify(ok: boolean, what: string): asserts ok {
   if (!ok) throw new Error(`wrong result: ${what}`);

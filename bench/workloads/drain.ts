@@ -19,7 +19,9 @@ export const drainWorkload: Workload = {
     const warm = 10_000;
     const tally = new Tally(warm + TASKS, 1);
     let began = Number.POSITIVE_INFINITY;
-    const template = single(tally, () => { began = Math.min(began, performance.now()); });
+    const template = single(tally, () => {
+      began = Math.min(began, performance.now());
+    });
     await bed.open([template]);
     for (const task of await bed.submitMany(template, warm, 0)) await task.done();
     await bed.close();

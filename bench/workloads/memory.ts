@@ -26,7 +26,10 @@ export const memoryWorkload: Workload = {
   ],
   async run(bed) {
     verify(existsSync(BUILT), `${BUILT} is not there: run npm run build first`);
-    const child = fork(PROCESS, [`${bed.file}-built`, String(bed.slots), String(WIDTH)], { execArgv: ['--disable-warning=ExperimentalWarning'], stdio: ['ignore', 2, 2, 'ipc'] });
+    const child = fork(PROCESS, [`${bed.file}-built`, String(bed.slots), String(WIDTH)], {
+      execArgv: ['--disable-warning=ExperimentalWarning'],
+      stdio: ['ignore', 2, 2, 'ipc'],
+    });
     const exit = once(child, 'exit').then(([code]) => {
       throw new Error(`the measured process ended with ${code}`);
     });

@@ -16,7 +16,10 @@ export const stallWorkload: Workload = {
   lines: [
     { metric: 'p99', unit: 'ms', floor: (loop) => loop['p99'], budget: () => atMost(10) },
     { metric: 'max', unit: 'ms', floor: (loop) => loop['max'], budget: () => atMost(50) },
-    ...['diamonds', 'many', 'fanout', 'big'].flatMap((phase) => [{ metric: `p99_${phase}`, unit: 'ms' }, { metric: `max_${phase}`, unit: 'ms' }]),
+    ...['diamonds', 'many', 'fanout', 'big'].flatMap((phase) => [
+      { metric: `p99_${phase}`, unit: 'ms' },
+      { metric: `max_${phase}`, unit: 'ms' },
+    ]),
     { metric: 'max_monitor', unit: 'ms' },
   ],
   async run(bed) {
@@ -30,9 +33,11 @@ export const stallWorkload: Workload = {
 
     const phases: Record<string, Pings> = {
       diamonds: await pingFor(() => diamonds.run(tutti, 2000)),
-      many: await pingFor(() => beside(diamonds, tutti, async () => {
-        for (const task of await bed.submitMany(many, 10_000, 0)) await task.done();
-      })),
+      many: await pingFor(() =>
+        beside(diamonds, tutti, async () => {
+          for (const task of await bed.submitMany(many, 10_000, 0)) await task.done();
+        }),
+      ),
       fanout: await pingFor(() => beside(diamonds, tutti, () => wide.run(tutti))),
       big: await pingFor(() => beside(diamonds, tutti, () => big.run(tutti))),
     };
@@ -42,7 +47,12 @@ export const stallWorkload: Workload = {
       p99: Math.max(...all.map((pings) => pings.p99)),
       max: Math.max(...all.map((pings) => pings.max)),
       max_monitor: Math.max(...all.map((pings) => pings.monitorMax)),
-      ...Object.fromEntries(Object.entries(phases).flatMap(([name, pings]) => [[`p99_${name}`, pings.p99], [`max_${name}`, pings.max]])),
+      ...Object.fromEntries(
+        Object.entries(phases).flatMap(([name, pings]) => [
+          [`p99_${name}`, pings.p99],
+          [`max_${name}`, pings.max],
+        ]),
+      ),
     };
   },
 };

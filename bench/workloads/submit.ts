@@ -1,7 +1,10 @@
 /** Durable submissions by 50 callers, each waiting for its own; nothing runs meanwhile. */
 import { CALLERS, pool } from '../bed.ts';
 import { input, single, Tally } from '../graphs.ts';
+import { median } from '../statistics.ts';
 import { atLeast, verify, type Workload } from '../workload.ts';
+
+const TASKS = 5000;
 
 export const submitWorkload: Workload = {
   name: 'submit',
@@ -10,20 +13,26 @@ export const submitWorkload: Workload = {
   slots: 'one',
   repetitions: { quick: 1, full: 5 },
   limit: 60,
-  lines: [{ metric: 'tasks_per_s', unit: 'tasks/s', floor: (rows) => rows['per_s'], budget: () => atLeast(25_000) }],
+  lines: [
+    { metric: 'tasks_per_s', unit: 'tasks/s', floor: (rows) => rows['per_s'], budget: () => atLeast(25_000) },
+    { metric: 'tasks_per_s_first', unit: 'tasks/s', floor: (rows) => rows['per_s'] },
+  ],
   async run(bed) {
-    const warm = 5000;
-    const count = 10_000;
-    const template = single(new Tally(warm + count, 1));
+    const runs = 5;
+    const template = single(new Tally((runs + 1) * TASKS, 1));
     const tutti = await bed.open([template], 0);
     const ids = new Set<string>();
-    const submit = async (i: number): Promise<void> => void ids.add((await tutti.submit(template, input(i))).id);
-    await pool(warm, CALLERS, submit);
-    const start = performance.now();
-    await pool(count, CALLERS, (i) => submit(warm + i));
-    const ms = performance.now() - start;
-    verify(ids.size === warm + count, `${ids.size} different ids for ${warm + count} tasks`);
-    verify(bed.stored === warm + count, `${bed.stored} tasks in the file, not ${warm + count}`);
-    return { tasks_per_s: (count / ms) * 1000 };
+    let next = 0;
+    const rate = async (): Promise<number> => {
+      const start = performance.now();
+      await pool(TASKS, CALLERS, async () => void ids.add((await tutti.submit(template, input(next++))).id));
+      return (TASKS / (performance.now() - start)) * 1000;
+    };
+    const first = await rate();
+    const rates: number[] = [];
+    for (let run = 0; run < runs; run++) rates.push(await rate());
+    verify(ids.size === next, `${ids.size} different ids for ${next} tasks`);
+    verify(bed.stored === next, `${bed.stored} tasks in the file, not ${next}`);
+    return { tasks_per_s: median(rates), tasks_per_s_first: first };
   },
 };

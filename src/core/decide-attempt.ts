@@ -19,6 +19,7 @@ export function startStep(out: Decisions, g: TaskGraph, no: number): void {
   const attempts = ++g.attempts[no];
   g.state[no] = Step.inProgress;
   g.ready.delete(no);
+  g.unstored.delete(no);
   g.running++;
   g.live.set(no, { token, phase: 0, startedAt: out.now, stopping: false });
   w.state = Step.inProgress;
@@ -109,6 +110,7 @@ export function wakeStep(out: Decisions, g: TaskGraph, no: number): void {
   w.state = Step.pending;
   w.wakeAt = null;
   w.rank = g.ready.get(no)!;
+  g.unstored.delete(no);
   out.event(g, stepEvent(no, Step.pending, g.token[no], g.attempts[no]));
 }
 

@@ -97,7 +97,6 @@ export function arrive(out: Decisions, g: TaskGraph): void {
   g.insertedFrom = from;
   g.arriving = to < g.size ? to : -1;
   if (g.arriving >= 0) return;
-  g.readyStored = true;
   for (const no of g.shape.roots) {
     const r = rank(g.priorityOf(no), g.createdAt);
     g.ready.set(no, r);
@@ -219,6 +218,7 @@ export function patchTask(out: Decisions, g: TaskGraph, p: { priority?: number; 
     // Stored too: a task that is not begun is found again by it.
     const w = out.step(g, no);
     w.rank = r;
+    g.unstored.delete(no);
   }
   return true;
 }

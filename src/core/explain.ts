@@ -9,8 +9,8 @@ export interface Surroundings {
   slots: number;
   slotsUsed: number;
   hasHandler: boolean;
-  /** Ready steps that go before this one. */
-  ahead: number;
+  /** Ready steps in memory that go before this one; null: not counted. */
+  ahead: number | null;
   draining: boolean;
   storeWritable: boolean;
   /** Of the running attempt: its last sign of life, and when it times out. */
@@ -90,7 +90,11 @@ export function explainStep(g: TaskGraph, no: number, s: Surroundings): Explaine
   if (!s.storeWritable) gate('store_unavailable', 'The store cannot be written at the moment.');
   if (gates.length > 0) return gates;
   if (s.slotsUsed >= s.slots)
-    gate('slots', `All ${s.slots} slots are in use; ${s.ahead} ready steps go first.`, { slots: s.slots, used: s.slotsUsed, ahead: s.ahead });
+    gate('slots', `All ${s.slots} slots are in use${s.ahead === null ? '' : `; ${s.ahead} ready steps go first`}.`, {
+      slots: s.slots,
+      used: s.slotsUsed,
+      ahead: s.ahead,
+    });
   else gate('starting', 'It is ready and is started by the next turn.', { ahead: s.ahead });
   return gates;
 }

@@ -26,7 +26,7 @@ export function makeReady(out: Decisions, g: TaskGraph, no: number, readyAt: num
   const r = rank(g.priorityOf(no), readyAt);
   out.touch(g);
   g.ready.set(no, r);
-  g.readyStored = false;
+  g.unstored.add(no);
   out.ready.push({ graph: g, no, rank: r });
 }
 
@@ -79,6 +79,7 @@ export function cancelStep(out: Decisions, g: TaskGraph, no: number, reason: num
   g.state[no] = Step.cancelled;
   g.setReason(no, reason);
   g.ready.delete(no);
+  g.unstored.delete(no);
   g.retryAt.delete(no);
   g.remaining--;
   g.cancelled++;
@@ -106,11 +107,15 @@ function noteImplied(out: Decisions, g: TaskGraph, ended: number, reason: number
   if (ended > IMPLIED_ABOVE) out.event(g, endedEvent(ended - IMPLIED_ABOVE, reason));
 }
 
-/** Writes the rank of every ready step, so that the graph may leave memory. For when there are more graphs than the cache should hold. */
+/** Writes the ranks of ready steps, at most 256 a turn, so that the graph may leave memory. For when there are more graphs than the cache should hold. */
 export function storeReady(out: Decisions, g: TaskGraph): void {
-  if (g.readyStored || g.arriving >= 0) return;
-  for (const [no, r] of g.ready) out.step(g, no).rank = r;
-  g.readyStored = true;
+  if (g.arriving >= 0) return;
+  let written = 0;
+  for (const no of g.unstored) {
+    if (written++ >= IMPLIED_ABOVE) return;
+    out.step(g, no).rank = g.ready.get(no)!;
+    g.unstored.delete(no);
+  }
 }
 
 /** Writes up to `limit` rows of steps that ended by implication. */

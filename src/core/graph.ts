@@ -128,12 +128,12 @@ export class TaskGraph {
     return n;
   }
 
-  /** Every ready step's rank is in its row too, so that the store can be asked for it. */
-  readyStored = false;
+  /** Ready steps whose rank is not in their row: the store cannot be asked for them. */
+  readonly unstored = new Set<number>();
 
   /** Nothing of it lives only in memory: it may be dropped and loaded again at will. */
   get evictable(): boolean {
-    return this.live.size === 0 && (this.ready.size === 0 || this.readyStored) && this.debts.length === 0 && this.arriving < 0 && this.writes === null;
+    return this.live.size === 0 && this.unstored.size === 0 && this.debts.length === 0 && this.arriving < 0 && this.writes === null;
   }
 
   reasonOf(no: number): string | null {

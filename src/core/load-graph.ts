@@ -68,7 +68,9 @@ export function loadGraph(task: TaskRecord, steps: readonly StepRecord[], shape:
   recount(g);
   if (!isTaskTerminal(g.taskState)) {
     for (const s of steps) {
-      if (isReady(g, s.no)) g.ready.set(s.no, s.rank ?? rank(g.priorityOf(s.no), readyAt(g, s.no, steps)));
+      if (!isReady(g, s.no)) continue;
+      if (s.rank === null) g.unstored.add(s.no);
+      g.ready.set(s.no, s.rank ?? rank(g.priorityOf(s.no), readyAt(g, s.no, steps)));
     }
   }
   return g;

@@ -12,12 +12,14 @@ export interface SubmitCommand {
   done(g: TaskGraph | null, e: TuttiError | null): void;
 }
 
-export type ResultCommand =
+/** `doubtful`: a commit that held it had an unknown outcome, so it may have been carried out already. */
+export type ResultCommand = { doubtful?: boolean } & (
   | { kind: 'result'; task: number; no: number; token: number; outcome: AttemptOutcome }
   | { kind: 'checkpoint'; task: number; no: number; token: number; body: string; done(e: TuttiError | null): void }
   | { kind: 'cancel'; task: number; message: string; done(g: TaskGraph | null, e: TuttiError | null): void }
   | { kind: 'patch'; task: number; patch: { priority?: number; tags?: string[] }; done(g: TaskGraph | null, e: TuttiError | null): void }
-  | { kind: 'remove'; task: number; done(g: TaskGraph | null, e: TuttiError | null): void };
+  | { kind: 'remove'; task: number; done(g: TaskGraph | null, e: TuttiError | null): void }
+);
 
 export type EnqueueCommand = { kind: 'timer'; timer: DueTimer };
 

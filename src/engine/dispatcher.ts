@@ -24,6 +24,8 @@ const READ_BEFORE_PAUSE = 2 ** 17;
 export interface Active {
   session: Session;
   task: number;
+  /** As it was at the start. What the step depends on has ended and does not change, so this may be read though it left the cache. */
+  graph: TaskGraph;
   no: number;
   token: number;
   /** Last sign of life: start, progress, heartbeat, checkpoint. */
@@ -102,14 +104,14 @@ export class Session implements WorkerSession {
   }
 
   async ancestor(r: { task: number; no: number; name: string }): Promise<DependencyResult | null> {
-    const g = this.#d.o.graph(r.task);
+    const g = this.#d.o.graph(r.task) ?? this.#d.active(r.task, r.no)?.graph;
     const no = g?.shape.numberOf.get(r.name);
     if (g === undefined || no === undefined || !isAncestor(g, no, r.no)) return null;
     return (await this.#d.results(g, [no]))[0];
   }
 
   async fetchResults(r: { task: number; no: number; from: number; limit: number }): Promise<[string, DependencyResult][]> {
-    const g = this.#d.o.graph(r.task);
+    const g = this.#d.o.graph(r.task) ?? this.#d.active(r.task, r.no)?.graph;
     if (g === undefined) return [];
     const { depStart, deps, names } = g.shape;
     const from = depStart[r.no] + r.from;
@@ -128,8 +130,11 @@ export class Session implements WorkerSession {
   }
 
   close(): void {
+    if (this.closed) return;
     this.closed = true;
     this.#d.remove(this);
+    const error: StepError = { code: 'attempt_lost', message: 'The worker that ran this attempt has left.', retryable: true };
+    for (const a of [...this.#d.allActive()]) if (a.session === this) this.result({ task: a.task, no: a.no, token: a.token, outcome: { ok: false, error } });
   }
 
   /** A full inbox slows the worker: what it says waits here, at most one result and one checkpoint per slot. */
@@ -176,6 +181,18 @@ export class Dispatcher implements WorkerPort {
     return { total, used };
   }
 
+  /** Slots of the workers that have the handler. */
+  slotsFor(handler: string): { total: number; used: number } {
+    let total = 0;
+    let used = 0;
+    for (const s of this.#sessions) {
+      if (!s.hello.hasHandler(handler)) continue;
+      total += s.hello.slots;
+      used += s.used;
+    }
+    return { total, used };
+  }
+
   get anyFree(): boolean {
     for (const s of this.#sessions) if (s.free > 0) return true;
     return false;
@@ -198,7 +215,7 @@ export class Dispatcher implements WorkerPort {
 
   reserve(session: Session, start: Start): void {
     session.used++;
-    this.#put({ session, task: start.graph.id, no: start.no, token: start.token, lastSign: this.o.now(), progress: null });
+    this.#put({ session, task: start.graph.id, graph: start.graph, no: start.no, token: start.token, lastSign: this.o.now(), progress: null });
   }
 
   /**
@@ -278,11 +295,14 @@ export class Dispatcher implements WorkerPort {
     if (input === undefined) return null;
     const { depStart, deps, depRequired, names } = g.shape;
     const results: [string, boolean, DependencyResult][] = [];
+    let bytes = 0;
     for (let e = depStart[no]; e < depStart[no + 1]; e++) {
       const dep = deps[e];
       if (g.state[dep] !== Step.complete) return null;
       const body = this.o.payloads.result(g.id, dep, g.token[dep]);
       if (body === undefined || results.length > RESULTS_PAGE) return null;
+      bytes += body.length;
+      if (bytes > RESULTS_INLINE_BYTES) return null;
       results.push([names[dep], depRequired[e] === 1, { state: 'complete', body }]);
     }
     return this.#compose(s, input, results, null);

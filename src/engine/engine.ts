@@ -29,7 +29,7 @@ import { ReadyQueue } from './ready-queue.ts';
 import { Reconciler } from './reconciler.ts';
 import { TimerScan, removeArrivals, resumeBegun } from './recovery.ts';
 import { Retention, STEPS_AT_ONCE, prune } from './retention.ts';
-import { Submissions } from './submissions.ts';
+import { Submissions, checkPriority, checkTags } from './submissions.ts';
 import { TemplateRegistry } from './template-registry.ts';
 import { HORIZON_MS, Timers } from './timers.ts';
 import { TurnLoop, type Turn } from './turn.ts';
@@ -66,6 +66,7 @@ export class Engine implements EngineFacade {
   readonly #finished: Record<string, number> = { complete: 0, error: 0, cancelled: 0, resolved_manually: 0 };
   #status: EngineHealth['status'] = 'starting';
   #drained: (() => void) | null = null;
+  #stopping: Promise<void> | null = null;
   /** Unfinished tasks found at start. */
   resumed = 0;
 
@@ -97,6 +98,7 @@ export class Engine implements EngineFacade {
         capacity: () => {
           this.#submissions.handlersChanged();
           this.#enqueuer.unpark();
+          this.#cold.reset();
           this.#cold.topUp();
           wake();
         },
@@ -123,7 +125,7 @@ export class Engine implements EngineFacade {
     this.#requests = new TaskRequest({ parts, followUp, adopt: (g) => this.#adopt(g), wake });
     this.#results = new ResultProcessor(parts);
     this.#enqueuer = new StepEnqueuer(parts);
-    this.#finalizer = new TaskFinalizer({ parts, followUp });
+    this.#finalizer = new TaskFinalizer({ parts, followUp, commit: (changes) => this.#loop.commitLater(changes) });
     this.#loop = new TurnLoop({
       parts,
       actors: [this.#results, this.#enqueuer, this.#requests, this.#finalizer],
@@ -140,7 +142,7 @@ export class Engine implements EngineFacade {
       resume: (doubts) => this.#resume(doubts),
     });
     const commit = (changes: ChangeSet): Promise<boolean> => this.#loop.commitLater(changes);
-    this.#cold = new ColdReady({ parts, adopt: (ids) => this.#load(ids), wake });
+    this.#cold = new ColdReady({ parts, adopt: (ids) => this.#load(ids), wake, started: () => this.#enqueuer.started });
     this.#scan = new TimerScan(parts);
     this.#log = new AttemptLog({ host: o.host, commit });
     this.#retention = new Retention({ parts, commit });
@@ -295,16 +297,16 @@ export class Engine implements EngineFacade {
   async explain(taskId: string, stepRef?: string): Promise<ExplainView[]> {
     const row = await this.#row(taskId);
     const g = this.#parts.graphs.get(row.id) ?? (await this.#queries.readGraph(row));
-    const { total, used } = this.#parts.dispatcher.slots;
     const nos = stepRef === undefined ? [...Array(g.size).keys()] : [this.#stepNo(row, stepRef)];
     return nos.map((no) => {
       const active = this.#parts.dispatcher.active(g.id, no);
+      const slots = this.workers.slotsFor(g.shape.rules[no].handler);
       const gates = explainStep(g, no, {
         now: this.#host.now(),
-        slots: total,
-        slotsUsed: used,
+        slots: slots.total,
+        slotsUsed: slots.used,
         hasHandler: this.workers.hasHandler(g.shape.rules[no].handler),
-        ahead: nos.length > 200 ? 0 : this.#parts.queue.ahead(g, no),
+        ahead: nos.length > 200 ? null : this.#parts.queue.ahead(g, no),
         draining: this.#enqueuer.draining,
         storeWritable: this.#loop.writable,
         lastSignAt: active?.lastSign ?? null,
@@ -331,14 +333,19 @@ export class Engine implements EngineFacade {
     if (!Number.isInteger(after) || after < 0 || after >= row.nextSeq) {
       throw new TuttiError('INVALID_CURSOR', `the task has events 1 to ${row.nextSeq - 1}; ${String(after)} is none of them`, { field: 'after' });
     }
-    yield* this.#feed.events({
-      task: row.id,
-      steps: this.#templates.shape(row.template ?? -1)?.names ?? [],
-      after,
-      signal: o.signal,
-      ended: () => this.#status === 'stopped',
-      terminal: async () => isTaskTerminal((await this.#store.loadTask(row.id))?.state ?? Task.cancelled),
-    });
+    try {
+      yield* this.#feed.events({
+        task: row.id,
+        steps: this.#templates.shape(row.template ?? -1)?.names ?? [],
+        after,
+        signal: o.signal,
+        ended: () => this.#status === 'stopped',
+        terminal: async () => isTaskTerminal((await this.#store.loadTask(row.id))?.state ?? Task.cancelled),
+      });
+    } catch (e) {
+      if (isTuttiError(e)) throw e;
+      throw new TuttiError('STORE_UNAVAILABLE', 'The log cannot be read at the moment.', { retryAfter: 5, cause: e });
+    }
   }
 
   async done(taskId: string): Promise<TaskOutcome> {
@@ -365,7 +372,10 @@ export class Engine implements EngineFacade {
     return await this.#verb(taskId, (task, done) => ({ kind: 'cancel', task, message, done }));
   }
 
-  async patch(taskId: string, patch: { priority?: number; tags?: string[] }): Promise<TaskView> {
+  async patch(taskId: string, o: { priority?: number; tags?: string[] }): Promise<TaskView> {
+    if (o.priority !== undefined) checkPriority(o.priority);
+    if (o.tags !== undefined) checkTags(o.tags);
+    const patch = { ...(o.priority === undefined ? {} : { priority: o.priority }), ...(o.tags === undefined ? {} : { tags: o.tags }) };
     return await this.#verb(taskId, (task, done) => ({ kind: 'patch', task, patch, done }));
   }
 
@@ -432,8 +442,8 @@ export class Engine implements EngineFacade {
       if (this.#feed.watched) this.#feed.changed(g.id);
       if (isTaskTerminal(g.taskState) && g.live.size === 0 && g.debts.length === 0) graphs.drop(g);
     }
-    if (graphs.over) graphs.shrink((rank) => this.#cold.left(rank));
-    this.#cold.topUp();
+    if (graphs.over) this.#shrink(turn);
+    if (!this.#enqueuer.draining) this.#cold.topUp();
     if (this.#drained !== null && dispatcher.slots.used === 0) this.#drained();
   }
 
@@ -444,6 +454,24 @@ export class Engine implements EngineFacade {
     if (timeoutMs > 0) timers.add({ at: from + timeoutMs, kind: 'timeout', task: g.id, no, token });
     if (heartbeatMs > 0) timers.add({ at: from + heartbeatMs, kind: 'heartbeat', task: g.id, no, token });
   }
+
+  /** Above the cache limit: what has just arrived stays in the store first, since it is last in order; then whatever may leave. */
+  #shrink(turn: Turn): void {
+    const { graphs, queue } = this.#parts;
+    const left = (g: TaskGraph, no: number, rank: number): void => {
+      // A step that nobody can run is not fetched again until workers change.
+      if (this.workers.hasHandler(g.shape.rules[no].handler)) this.#cold.left(rank);
+    };
+    for (const g of turn.out.touched) if (graphs.over && graphs.evict(g, left)) this.#dropped++;
+    this.#dropped += graphs.shrink(left);
+    if (this.#dropped * 2 < queue.size + 1000) return;
+    this.#dropped = 0;
+    queue.compact();
+    this.#enqueuer.compact();
+  }
+
+  /** Graphs dropped since the queue was cleared of what they left in it. */
+  #dropped = 0;
 
   #ended(g: TaskGraph): void {
     this.#finished[TASK_STATES[g.taskState]]++;
@@ -459,6 +487,8 @@ export class Engine implements EngineFacade {
     if (wanted.length === 0) return;
     for (const g of await this.#parts.graphs.read(wanted, () => this.#pause())) {
       while (waitForRoom && this.#finalizer.inbox.full) await this.#finalizer.inbox.room();
+      // Another read was quicker, and its graph has gone on since.
+      if (this.#parts.graphs.get(g.id) !== undefined) continue;
       this.#catchUp(g);
       this.#adopt(g);
     }
@@ -630,8 +660,13 @@ export class Engine implements EngineFacade {
   /** For tests and tools: one retention sweep, one reconciler slice. */
   readonly maintenance = { sweep: (): Promise<number> => this.#retention.sweep(), reconcile: (): void => this.#reconciler.slice() };
 
-  async stop(o: { drainMs?: number } = {}): Promise<void> {
-    if (this.#status === 'stopped') return;
+  /** A second call waits for the first. */
+  stop(o: { drainMs?: number } = {}): Promise<void> {
+    this.#stopping ??= this.#stop(o);
+    return this.#stopping;
+  }
+
+  async #stop(o: { drainMs?: number }): Promise<void> {
     this.#status = 'draining';
     this.#enqueuer.drain();
     this.#retention.stop();
@@ -648,7 +683,7 @@ export class Engine implements EngineFacade {
       });
       for (const a of dispatcher.allActive()) a.session.sink.stop({ task: a.task, no: a.no, token: a.token, reason: 'shutdown' });
     }
-    await this.#log.flush();
+    await Promise.race([this.#log.flush(), new Promise<void>((resolve) => void this.#host.timer(2000, resolve))]);
     await this.#loop.stop();
     const closed = new TuttiError('SHUTTING_DOWN', 'The engine was closed before this was stored.', { retryAfter: 5 });
     for (const actor of [this.#requests, this.#results, this.#finalizer]) actor.refuse(closed);

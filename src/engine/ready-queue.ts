@@ -56,6 +56,13 @@ export class ReadyQueue {
     heap[i] = last;
   }
 
+  /** Drops void entries, and with them the graphs they hold. */
+  compact(): void {
+    const valid = this.#heap.filter((e) => e.graph.ready.get(e.no) === e.rank);
+    this.#heap = [];
+    for (const e of valid) this.push(e);
+  }
+
   /** How many valid entries go before this one. For explain; walks the heap. */
   ahead(graph: TaskGraph, no: number): number {
     const rank = graph.ready.get(no);

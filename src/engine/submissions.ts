@@ -48,7 +48,10 @@ export class Submissions {
     const t = this.#check(r);
     const checked = this.#validate(t, r);
     const input = checked instanceof Promise ? await checked : checked;
-    while (this.#inbox.full) await this.#inbox.room();
+    while (this.#inbox.full) {
+      await this.#inbox.room();
+      this.#o.admit();
+    }
     return await this.#enter(t, r, input);
   }
 
@@ -83,6 +86,12 @@ export class Submissions {
       let next = 0;
       if (open === 0) resolve();
       const push = (): void => {
+        try {
+          this.#o.admit();
+        } catch (e) {
+          reject(e as TuttiError);
+          return;
+        }
         while (next < checked.length && !this.#inbox.full) {
           const { t, r, input } = checked[next];
           const at = next++;
@@ -109,12 +118,8 @@ export class Submissions {
       throw new TuttiError('TEMPLATE_NOT_FOUND', `no template ${r.namespace}/${r.name}${r.version === undefined ? '' : `@${r.version}`} is registered`, {
         field: 'name',
       });
-    if (r.priority !== undefined && !(Number.isInteger(r.priority) && r.priority >= 0 && r.priority <= 3)) {
-      throw new TuttiError('INVALID_INPUT', `priority must be an integer from 0 (urgent) to 3, not ${String(r.priority)}`, {
-        field: 'priority',
-        details: { min: 0, max: 3 },
-      });
-    }
+    if (r.priority !== undefined) checkPriority(r.priority);
+    checkAttribution(r);
     if (!this.#o.config.openToWorkers) {
       if (!this.#runnable.has(t)) {
         for (const [no, rules] of t.shape.rules.entries()) {
@@ -186,4 +191,33 @@ export class Submissions {
       done,
     };
   }
+}
+
+const TEXTS = ['initiator', 'sourceSystem', 'reason', 'correlationId', 'parentCorrelationId'] as const;
+
+/** What is kept beside the input: texts of at most 10,000 characters, tags, and options under the rules of an input. */
+function checkAttribution(r: SubmitRequest): void {
+  for (const field of TEXTS) {
+    const text: unknown = r[field];
+    if (text !== undefined && (typeof text !== 'string' || text.length > 10_000)) {
+      throw new TuttiError('INVALID_INPUT', `${field} must be a text of at most 10,000 characters`, { field });
+    }
+  }
+  if (r.tags !== undefined) checkTags(r.tags);
+  if (r.options !== undefined) checkContext(r.options, { name: 'options' });
+}
+
+/** Throws INVALID_INPUT unless it is a list of at most 100 texts of at most 1,000 characters. */
+export function checkTags(tags: unknown): void {
+  const fine = Array.isArray(tags) && tags.length <= 100 && tags.every((t) => typeof t === 'string' && t.length <= 1000);
+  if (!fine) throw new TuttiError('INVALID_INPUT', 'tags must be a list of at most 100 texts of at most 1,000 characters', { field: 'tags' });
+}
+
+/** Throws INVALID_INPUT unless it is 0, 1, 2 or 3. */
+export function checkPriority(priority: unknown): void {
+  if (Number.isInteger(priority) && (priority as number) >= 0 && (priority as number) <= 3) return;
+  throw new TuttiError('INVALID_INPUT', `priority must be an integer from 0 (urgent) to 3, not ${String(priority)}`, {
+    field: 'priority',
+    details: { min: 0, max: 3 },
+  });
 }

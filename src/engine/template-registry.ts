@@ -26,6 +26,8 @@ export class TemplateRegistry {
   readonly #now: () => number;
   readonly #byRow = new Map<number, RegisteredTemplate>();
   readonly #current = new Map<string, RegisteredTemplate>();
+  /** Highest revision of a version; an undone edit makes an earlier one current again. */
+  readonly #highest = new Map<string, number>();
   readonly #latest = new Map<string, RegisteredTemplate>();
 
   constructor(o: { store: Store; now: () => number }) {
@@ -62,7 +64,7 @@ export class TemplateRegistry {
         namespace: d.namespace,
         name: d.name,
         version: d.version,
-        revision: (known?.row.revision ?? 0) + 1,
+        revision: (this.#highest.get(key(d.namespace, d.name, d.version)) ?? 0) + 1,
         hash: fingerprint(identity(d)),
         definition: text,
         createdAt: this.#now(),
@@ -125,7 +127,8 @@ export class TemplateRegistry {
       t.validate = validate ?? t.validate;
     }
     const current = this.#current.get(k);
-    if (current === undefined || row.revision >= current.row.revision) this.#current.set(k, t);
+    if (current === undefined || registered || row.revision >= current.row.revision) this.#current.set(k, t);
+    this.#highest.set(k, Math.max(row.revision, this.#highest.get(k) ?? 0));
     const name = `${row.namespace}/${row.name}`;
     const latest = this.#latest.get(name);
     if (latest === undefined || compareVersions(row.version, latest.row.version) >= 0)

@@ -27,6 +27,8 @@ export class Turn {
   readonly #ticks: () => number;
   readonly #dispatcher: Dispatcher;
   #asked = 0;
+  /** Time is up. It stays so: a timer must not be decided before a result that was here. */
+  #over = false;
   #freed = 0;
 
   constructor(o: { out: Decisions; dispatcher: Dispatcher; maxRows: number; until: number; ticks: () => number }) {
@@ -39,8 +41,9 @@ export class Turn {
 
   /** Room for another command? The clock is looked at now and then only. */
   get room(): boolean {
-    if (this.out.weight >= this.#maxRows) return false;
-    return (++this.#asked & 15) !== 0 || this.#ticks() < this.#until;
+    if (this.#over || this.out.weight >= this.#maxRows) return false;
+    if ((++this.#asked & 15) === 0 && this.#ticks() >= this.#until) this.#over = true;
+    return !this.#over;
   }
 
   /** Gives back the slots of attempts that ended in this turn so far; a refused commit takes them again. */
@@ -126,6 +129,7 @@ export class TurnLoop {
 
   /** Writes that belong to no turn (log lines, retention), one at a time between turns. Resolves with whether it was written. */
   commitLater(changes: ChangeSet): Promise<boolean> {
+    if (this.#stopped) return Promise.resolve(false);
     return new Promise((resolve) => {
       this.#background.push({ changes, done: (e) => resolve(e === null) });
       this.wake();
@@ -136,6 +140,7 @@ export class TurnLoop {
   async stop(): Promise<void> {
     this.#stopped = true;
     if (this.#busy) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+    for (const w of this.#background.splice(0)) w.done(new Error('stopped'));
   }
 
   #run(): void {
@@ -250,7 +255,8 @@ export class TurnLoop {
     this.#failures++;
     this.#note(failure);
     const lasting = failure.kind === 'full' || failure.kind === 'readonly' || failure.kind === 'corrupt';
-    if (lasting || this.#failures > 3) this.writable = false;
+    const ours = failure.kind === 'invalid' || failure.kind === 'conflict';
+    if (lasting || (this.#failures > 3 && !ours)) this.writable = false;
     if (this.#failures === 1 || this.#failures % 50 === 0)
       host.log('warn', `a commit was refused (${failure.kind}); deciding again`, { message: failure.message, failures: this.#failures });
     const ids: number[] = [];
@@ -293,6 +299,11 @@ export class TurnLoop {
     };
     const wait = RETRY_MS[Math.min(this.#failures, RETRY_MS.length) - 1];
     const resume = (): void => {
+      if (this.#stopped) {
+        this.#busy = false;
+        this.#next();
+        return;
+      }
       again().then(
         () => {
           this.#busy = false;

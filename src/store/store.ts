@@ -132,6 +132,9 @@ export interface StoreHealth {
   bytes: number;
 }
 
+/** Steps above which a task is read in pages. */
+export const LARGE_TASK = 2000;
+
 export interface Store {
   /** A fact line for logs and the bench, such as `sqlite 3.53.4 wal synchronous=FULL page 8192`. */
   readonly description: string;
@@ -153,7 +156,7 @@ export interface Store {
   putTemplate(t: Omit<StoredTemplate, 'id'>): Awaitable<StoredTemplate>;
   templates(): Awaitable<StoredTemplate[]>;
 
-  /** Graphs by task id; unknown ids are left out. Small tasks only: use `loadSteps` for one above a few thousand steps. */
+  /** Graphs by task id; unknown ids are left out. A task of more than LARGE_TASK steps comes without them: read those with `loadSteps`. */
   loadGraphs(ids: readonly number[]): Awaitable<StoredGraph[]>;
   loadTask(id: number): Awaitable<StoredTask | null>;
   /** Steps of one task with no > after, in order, at most limit. */

@@ -1,7 +1,7 @@
 /** Hot reads, templates, and a store's life. */
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
-import { StoreFailure } from '../../src/store/store.ts';
+import { LARGE_TASK, StoreFailure, type StoredGraph } from '../../src/store/store.ts';
 import { arrival, BASE, NOW, running, stepWrite, taskRow } from './store-rows.ts';
 import { failsWith, type SuiteContext } from './suite-context.ts';
 
@@ -24,6 +24,20 @@ export const readsSuite = (t: SuiteContext): void => {
       assert.deepEqual(byId.get(BASE + 4)?.steps, []);
       assert.deepEqual(await t.store.loadGraphs([]), []);
       assert.deepEqual(await t.store.loadGraphs([BASE + 2]), []);
+    });
+
+    t.test('loadGraphs: a large task comes without its steps, alone and among small ones', async () => {
+      await t.commit((c) => c.tasks.push(taskRow(BASE + 1, { totalSteps: LARGE_TASK + 1 })));
+      await t.store.commit(arrival(BASE + 2, 3));
+      await t.commit((c) => {
+        for (let no = 0; no <= LARGE_TASK; no++) c.steps.push(stepWrite(BASE + 1, no, { insert: true }));
+      });
+      const counts = (graphs: StoredGraph[]): [number, number][] => graphs.map((g) => [g.task.id, g.steps.length]);
+      assert.deepEqual(counts(await t.store.loadGraphs([BASE + 1, BASE + 2])), [
+        [BASE + 1, 0],
+        [BASE + 2, 3],
+      ]);
+      assert.deepEqual(counts(await t.store.loadGraphs([BASE + 1])), [[BASE + 1, 0]]);
     });
 
     t.test('loadSteps pages through a task', async () => {

@@ -4,7 +4,7 @@ import { TuttiError } from '../../core/errors.ts';
 import type { TaskGraph } from '../../core/graph.ts';
 import { attemptEvent } from '../../core/log.ts';
 import { Step, isStepTerminal } from '../../core/step-states.ts';
-import { isTaskTerminal, TASK_STATES } from '../../core/task-states.ts';
+import { isTaskTerminal, Task, TASK_STATES } from '../../core/task-states.ts';
 import type { ResultCommand } from '../commands.ts';
 import type { EngineParts } from '../engine-parts.ts';
 import { Inbox } from '../inbox.ts';
@@ -62,7 +62,8 @@ export class ResultProcessor implements Actor {
     this.#taken = [];
   }
 
-  undo(): void {
+  undo(doubtful: boolean): void {
+    if (doubtful) for (const c of this.#taken) c.doubtful = true;
     this.inbox.handled -= this.#taken.length;
     this.inbox.putBack(this.#taken);
     this.#taken = [];
@@ -125,6 +126,7 @@ export class ResultProcessor implements Actor {
       case 'cancel': {
         const was = g.taskState;
         if (cancelTask(turn.out, g, c.message)) turn.replies.push(() => c.done(g, null));
+        else if (c.doubtful && was === Task.cancelled) turn.replies.push(() => c.done(g, null));
         else turn.replies.push(() => c.done(null, ended(was)));
         return true;
       }
@@ -147,17 +149,30 @@ export class ResultProcessor implements Actor {
       const a = this.#p.dispatcher.release(c.task, c.no, c.token);
       if (a !== undefined) turn.released.push(a);
     } else if (c.kind === 'checkpoint') turn.replies.push(() => c.done(e));
+    else if (c.doubtful) turn.replies.push(() => c.done(null, null));
     else turn.replies.push(() => c.done(null, e));
     return true;
   }
 
   #result(turn: Turn, g: TaskGraph, c: Extract<ResultCommand, { kind: 'result' }>): void {
     const { out } = turn;
+    if (!Number.isSafeInteger(c.token) || !(c.no >= 0 && c.no < g.size)) {
+      turn.replies.push(() => this.late++);
+      return;
+    }
+    const live = g.live.get(c.no);
+    const stopping = live?.stopping === true;
+    if (c.doubtful && live === undefined && g.token[c.no] === c.token && isStepTerminal(g.state[c.no])) {
+      // It was counted by the commit that was reported failed.
+      turn.replies.push(() => (g.state[c.no] === Step.complete ? this.completed++ : this.failed++));
+      return;
+    }
     if (!finishAttempt(out, g, c.no, c.token, c.outcome)) {
       if (!isTaskTerminal(g.taskState)) out.event(g, attemptEvent(c.no, c.token, 'late'));
       turn.replies.push(() => this.late++);
       return;
     }
+    if (stopping) return;
     const state = g.state[c.no];
     if (state === Step.complete && c.outcome.ok) {
       const { body } = c.outcome;

@@ -5,6 +5,7 @@ import { Task } from '../../core/task-states.ts';
 import type { EnqueueCommand } from '../commands.ts';
 import type { EngineParts } from '../engine-parts.ts';
 import { Inbox } from '../inbox.ts';
+import type { ReadyEntry } from '../ready-queue.ts';
 import type { DueTimer } from '../timers.ts';
 import type { Actor, Turn } from '../turn.ts';
 
@@ -14,10 +15,10 @@ export class StepEnqueuer implements Actor {
   readonly #p: EngineParts;
   #taken: EnqueueCommand[] = [];
   #draining = false;
-  /** The free slots are of workers that lack the handlers in demand: the next result or worker changes that. */
-  #blocked = false;
   /** Ready steps whose handler nobody has, by handler (explain says so). */
-  readonly #parked = new Map<string, { graph: TaskGraph; no: number; rank: number }[]>();
+  readonly #parked = new Map<string, ReadyEntry[]>();
+  /** Ready steps whose workers are all busy while others are not, by handler. */
+  readonly #held = new Map<string, ReadyEntry[]>();
   started = 0;
   timedOut = 0;
 
@@ -27,9 +28,7 @@ export class StepEnqueuer implements Actor {
   }
 
   get waiting(): boolean {
-    return (
-      this.inbox.depth > 0 || this.#p.timers.anyDue || (!this.#draining && !this.#blocked && this.#p.dispatcher.anyFree && this.#p.queue.peek() !== undefined)
-    );
+    return this.inbox.depth > 0 || this.#p.timers.anyDue || (!this.#draining && this.#p.dispatcher.anyFree && this.#p.queue.peek() !== undefined);
   }
 
   drain(): void {
@@ -42,8 +41,21 @@ export class StepEnqueuer implements Actor {
 
   /** Workers came or learnt handlers: what waited for a handler is looked at again. */
   unpark(): void {
-    for (const entries of this.#parked.values()) for (const e of entries) this.#p.queue.push(e);
-    this.#parked.clear();
+    for (const aside of [this.#parked, this.#held]) {
+      for (const entries of aside.values()) for (const e of entries) this.#p.queue.push(e);
+      aside.clear();
+    }
+  }
+
+  /** Forgets void entries, and with them the graphs they hold. */
+  compact(): void {
+    for (const aside of [this.#parked, this.#held]) {
+      for (const [handler, entries] of aside) {
+        const valid = entries.filter((e) => e.graph.ready.get(e.no) === e.rank);
+        if (valid.length === 0) aside.delete(handler);
+        else aside.set(handler, valid);
+      }
+    }
   }
 
   /** Stage 2: what is due. */
@@ -95,29 +107,28 @@ export class StepEnqueuer implements Actor {
   #start(turn: Turn): void {
     const { queue, dispatcher } = this.#p;
     const { out } = turn;
-    const held: { graph: TaskGraph; no: number; rank: number }[] = [];
+    for (const [handler, entries] of this.#held) {
+      if (dispatcher.pick(handler) === null) continue;
+      for (const e of entries) queue.push(e);
+      this.#held.delete(handler);
+    }
     while (turn.room && dispatcher.anyFree) {
       const e = queue.peek();
-      if (e === undefined || held.length > 64) break;
+      if (e === undefined) break;
       const { handler } = e.graph.shape.rules[e.no];
       const session = dispatcher.pick(handler);
       queue.pop();
-      if (session === undefined) {
-        const parked = this.#parked.get(handler);
-        if (parked === undefined) this.#parked.set(handler, [e]);
-        else parked.push(e);
-        continue;
-      }
-      if (session === null) {
-        held.push(e);
+      if (session === undefined || session === null) {
+        const aside = session === null ? this.#held : this.#parked;
+        const entries = aside.get(handler);
+        if (entries === undefined) aside.set(handler, [e]);
+        else entries.push(e);
         continue;
       }
       startStep(out, e.graph, e.no);
       dispatcher.reserve(session, out.starts[out.starts.length - 1]);
       turn.replies.push(() => this.started++);
     }
-    for (const e of held) queue.push(e);
-    this.#blocked = held.length > 0;
   }
 
   /** False: the graph has to be read first. A stale timer does nothing. */

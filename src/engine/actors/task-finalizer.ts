@@ -1,3 +1,4 @@
+import { ChangeSet } from '../../core/changes.ts';
 import { loseAttempt } from '../../core/decide-attempt.ts';
 import { arrive, evaluateTask } from '../../core/decide-task.ts';
 import { TuttiError } from '../../core/errors.ts';
@@ -14,12 +15,14 @@ export class TaskFinalizer implements Actor {
   readonly inbox: Inbox<FinalizeCommand>;
   readonly #p: EngineParts;
   readonly #followUp: (c: FinalizeCommand) => void;
+  readonly #commit: (changes: ChangeSet) => Promise<boolean>;
   #taken: FinalizeCommand[] = [];
   lost = 0;
 
-  constructor(o: { parts: EngineParts; followUp: (c: FinalizeCommand) => void }) {
+  constructor(o: { parts: EngineParts; followUp: (c: FinalizeCommand) => void; commit: (changes: ChangeSet) => Promise<boolean> }) {
     this.#p = o.parts;
     this.#followUp = o.followUp;
+    this.#commit = o.commit;
     this.inbox = new Inbox('task_finalizer', o.parts.config.channels.taskFinalizer);
   }
 
@@ -52,7 +55,7 @@ export class TaskFinalizer implements Actor {
     const { over } = this.#p.graphs;
     for (const g of turn.out.touched) {
       evaluateTask(turn.out, g);
-      if (over && g.ready.size > 0) storeReady(turn.out, g);
+      if (over && g.unstored.size > 0) storeReady(turn.out, g);
     }
     this.inbox.timeMs += this.#p.host.ticks() - begun;
   }
@@ -69,14 +72,21 @@ export class TaskFinalizer implements Actor {
   }
 
   abandon(e: TuttiError): void {
-    for (const c of this.#taken) if (c.kind === 'arrive') c.submit.done(null, e);
+    for (const c of this.#taken) {
+      if (c.kind !== 'arrive') continue;
+      c.submit.done(null, e);
+      const changes = new ChangeSet();
+      changes.removals.push(c.task);
+      void this.#commit(changes);
+    }
     this.#taken = [];
   }
 
   refuse(e: TuttiError): void {
     const keep: FinalizeCommand[] = [];
     for (let c = this.inbox.take(); c !== undefined; c = this.inbox.take()) {
-      if (c.kind === 'arrive') c.submit.done(null, e);
+      // A submission that has partly arrived is kept, and ends arriving when the store can be written.
+      if (c.kind === 'arrive' && e.code === 'SHUTTING_DOWN') c.submit.done(null, e);
       else keep.push(c);
     }
     this.inbox.putBack(keep);

@@ -1,7 +1,7 @@
 /** `ctx.results`: what the dependencies gave, by name, frozen; parsed on first use and once per attempt. */
 import { freezeDeep, parseFrozen } from '../../core/values.ts';
 import type { Assignment, DependencyResult, WorkerSession } from '../../engine/worker-port.ts';
-import { PermanentError } from '../handler-errors.ts';
+import { PermanentError, RetryableError } from '../handler-errors.ts';
 import type { Settled } from '../step-types.ts';
 
 /** Results of this many characters in all are parsed at once: cheaper than a getter for each. */
@@ -73,7 +73,7 @@ function streamed(a: Assignment, session: Pick<WorkerSession, 'fetchResults'>): 
   const iterate = async function* (): AsyncGenerator<readonly [string, unknown]> {
     for (let from = 0; from < dependencies.length; ) {
       const page = await session.fetchResults({ task: a.task, no: a.no, from, limit: PAGE });
-      if (page.length === 0) return;
+      if (page.length === 0) throw new RetryableError('the results cannot be read at the moment');
       for (const [i, [name, result]] of page.entries()) yield [name, read(name, dependencies[from + i].required, result)];
       from += page.length;
     }

@@ -280,7 +280,9 @@ export class CommitWriter {
   }
 
   #logLines(c: ChangeSet): void {
-    const put = this.#statement('insert into attempt_lines(task, no, token, at, level, message) values (?, ?, ?, ?, ?, ?)');
+    const put = this.#statement(
+      'insert into attempt_lines(task, no, token, at, level, message) select ?1, ?2, ?3, ?4, ?5, ?6 where exists (select 1 from tasks where id = ?1)',
+    );
     for (const l of c.logLines) put.run(l.task, l.no, l.token, l.at, LEVEL_CODES[l.level], l.message);
   }
 

@@ -1,6 +1,6 @@
 /** Reads on the engine's own connection. Short, by key, prepared; SQLite answers at once. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
-import type { PayloadKey, StoredGraph, StoredLogRow, StoredStep, StoredTask } from '../store.ts';
+import { LARGE_TASK, type PayloadKey, type StoredGraph, type StoredLogRow, type StoredStep, type StoredTask } from '../store.ts';
 import { type Row, STEP_COLUMNS, stepOf, TASK_COLUMNS, taskOf } from './rows.ts';
 
 export class HotReads {
@@ -22,15 +22,18 @@ export class HotReads {
     if (ids.length === 1) {
       const task = this.task(ids[0]);
       if (task === null) return [];
-      return [{ task, steps: this.#rows(`select ${STEP_COLUMNS} from steps where task = ? order by no`, task.id).map(stepOf) }];
+      const steps = task.totalSteps > LARGE_TASK ? [] : this.#rows(`select ${STEP_COLUMNS} from steps where task = ? order by no`, task.id).map(stepOf);
+      return [{ task, steps }];
     }
     const json = JSON.stringify(ids);
     const graphs: StoredGraph[] = [];
     for (const row of this.#rows(`select ${TASK_COLUMNS} from tasks t where t.id in (select value from json_each(?)) order by t.id`, json)) {
       graphs.push({ task: taskOf(row), steps: [] });
     }
+    const small = graphs.filter((g) => g.task.totalSteps <= LARGE_TASK);
+    const these = small.length === ids.length ? json : JSON.stringify(small.map((g) => g.task.id));
     let at = 0;
-    for (const row of this.#rows(`select ${STEP_COLUMNS} from steps where task in (select value from json_each(?)) order by task, no`, json)) {
+    for (const row of this.#rows(`select ${STEP_COLUMNS} from steps where task in (select value from json_each(?)) order by task, no`, these)) {
       while (graphs[at].task.id !== row[0]) at++;
       graphs[at].steps.push(stepOf(row));
     }

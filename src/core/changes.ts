@@ -90,6 +90,8 @@ export interface StepWrite {
   reason: number | null;
   /** JSON of a StepError; null: none. */
   error: string | null;
+  /** A hint: the stored row has a rank, which this write clears. A store may pick a statement by it, and decides nothing by it. */
+  ranked?: boolean;
   /** Token of the attempt whose result stands (key of its payload); 0: none. */
   resultToken: number;
 }

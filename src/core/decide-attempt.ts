@@ -19,7 +19,7 @@ export function startStep(out: Decisions, g: TaskGraph, no: number): void {
   const attempts = ++g.attempts[no];
   g.state[no] = Step.inProgress;
   g.ready.delete(no);
-  g.unstored.delete(no);
+  w.ranked = !g.unstored.delete(no);
   g.running++;
   g.live.set(no, { token, phase: 0, startedAt: out.now, stopping: false });
   w.state = Step.inProgress;

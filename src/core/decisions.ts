@@ -70,6 +70,7 @@ export class Decisions {
         reason: null,
         error: null,
         resultToken: 0,
+        ranked: false,
       };
       g.writes!.set(no, w);
       this.weight++;

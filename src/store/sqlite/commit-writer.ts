@@ -28,6 +28,7 @@ export class CommitWriter {
   readonly #fullSteps: BulkInsert;
   readonly #updateStep: StatementSync;
   readonly #startStep: StatementSync;
+  readonly #startRanked: StatementSync;
   readonly #finishStep: StatementSync;
   readonly #payloads: BulkInsert;
   readonly #log: BulkInsert;
@@ -63,6 +64,11 @@ export class CommitWriter {
       `update steps set state = ${IN_PROGRESS}, token = ?, attempts = ?, phase = ?, owner = ?, started_at = ?
        where task = ? and no = ? and token = ? and state = ?
          and rank is null and wake_at is null and finished_at is null and reason is null and error is null and result_token = 0`,
+    );
+    this.#startRanked = db.prepare(
+      `update steps set state = ${IN_PROGRESS}, token = ?, attempts = ?, phase = ?, owner = ?, started_at = ?, rank = null
+       where task = ? and no = ? and token = ? and state = ?
+         and wake_at is null and finished_at is null and reason is null and error is null and result_token = 0`,
     );
     this.#finishStep = db.prepare(
       `update steps set state = ${COMPLETE}, attempts = ?, phase = ?, owner = null, started_at = ?, finished_at = ?, error = null, result_token = token
@@ -232,7 +238,8 @@ export class CommitWriter {
   #stepUpdate(s: StepWrite): void {
     if (s.rank === null && s.wakeAt === null && s.reason === null && s.error === null) {
       if (s.state === IN_PROGRESS && s.finishedAt === null && s.resultToken === 0) {
-        if (this.#startStep.run(s.token, s.attempts, s.phase, s.owner, s.startedAt, s.task, s.no, s.fromToken, s.fromState).changes === 1) return;
+        const start = s.ranked === true ? this.#startRanked : this.#startStep;
+        if (start.run(s.token, s.attempts, s.phase, s.owner, s.startedAt, s.task, s.no, s.fromToken, s.fromState).changes === 1) return;
       } else if (s.state === COMPLETE && s.owner === null && s.token === s.fromToken && s.resultToken === s.token) {
         if (this.#finishStep.run(s.attempts, s.phase, s.startedAt, s.finishedAt, s.task, s.no, s.fromToken, s.fromState).changes === 1) return;
       }

@@ -2,7 +2,7 @@
 import type { PayloadRow, StepWrite, TaskMeta } from './changes.ts';
 import type { Decisions } from './decisions.ts';
 import type { StepError } from './errors.ts';
-import { cancelRest } from './failure.ts';
+import { READY_AT_ONCE, cancelRest } from './failure.ts';
 import { TaskGraph } from './graph.ts';
 import { patchEvent, taskEvent } from './log.ts';
 import { DEFAULT_PRIORITY, rank } from './rank.ts';
@@ -98,6 +98,11 @@ export function arrive(out: Decisions, g: TaskGraph): void {
   g.arriving = to < g.size ? to : -1;
   if (g.arriving >= 0) return;
   for (const no of g.shape.roots) {
+    if (out.madeReady++ >= READY_AT_ONCE) {
+      g.backlogSince = g.createdAt;
+      g.backlog.push(no);
+      continue;
+    }
     const r = rank(g.priorityOf(no), g.createdAt);
     g.ready.set(no, r);
     out.ready.push({ graph: g, no, rank: r });
@@ -120,7 +125,7 @@ function targetState(g: TaskGraph): TaskState {
     return g.policy === 'block' ? Task.blockedByFailures : Task.error;
   }
   if (g.running > 0) return Task.stepsInProcess;
-  if (g.ready.size > 0) return hasBegun(g) ? Task.stepsInProcess : Task.enqueuingSteps;
+  if (g.ready.size > 0 || g.backlog.length > 0) return hasBegun(g) ? Task.stepsInProcess : Task.enqueuingSteps;
   if (g.retryAt.size > 0) return Task.waitingForRetry;
   if (g.unhandled > 0) return Task.blockedByFailures;
   return Task.waitingForDependencies;

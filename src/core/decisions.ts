@@ -21,6 +21,8 @@ export class Decisions {
   readonly touched: TaskGraph[] = [];
   /** Steps that became ready, in the order they did; the enqueuer takes from here. */
   readonly ready: { graph: TaskGraph; no: number; rank: number }[] = [];
+  /** Steps made ready in this turn; beyond READY_AT_ONCE they wait in their graph's backlog. */
+  madeReady = 0;
   readonly starts: Start[] = [];
   readonly stops: { graph: TaskGraph; no: number; token: number; cause: StopCause }[] = [];
   /** Attempts that ended in this turn: their slots are free once it is durable. */

@@ -6,11 +6,14 @@ import type { Decisions } from './decisions.ts';
 import type { TaskGraph } from './graph.ts';
 import { endedEvent, stepEvent } from './log.ts';
 import { rank } from './rank.ts';
+import { isReady } from './readiness.ts';
 import { Task, isTaskTerminal } from './task-states.ts';
 import { Reason, Step, isStepSuccessful, isStepTerminal } from './step-states.ts';
 
 /** Rows written at once when a decision ends many pending steps; the rest end by implication and follow in chunks. */
 export const IMPLIED_ABOVE = 256;
+/** Steps one turn puts among the ready; a join in reverse may free 100,000, and each costs a microsecond or two. */
+export const READY_AT_ONCE = 1000;
 
 /** A handled failure lets its task complete: its dependants are all optional, or it is allowed to fail. */
 export function isHandled(g: TaskGraph, no: number): boolean {
@@ -23,11 +26,29 @@ export function isHandled(g: TaskGraph, no: number): boolean {
 
 /** Puts a pending step whose dependencies are met among the ready. */
 export function makeReady(out: Decisions, g: TaskGraph, no: number, readyAt: number): void {
+  if (out.madeReady >= READY_AT_ONCE) {
+    if (g.backlog.length === 0) g.backlogSince = readyAt;
+    g.backlog.push(no);
+    out.touch(g);
+    return;
+  }
+  out.madeReady++;
   const r = rank(g.priorityOf(no), readyAt);
   out.touch(g);
   g.ready.set(no, r);
   g.unstored.add(no);
   out.ready.push({ graph: g, no, rank: r });
+}
+
+/** Goes on with what one decision made ready: at most READY_AT_ONCE steps a turn, in their order. */
+export function takeBacklog(out: Decisions, g: TaskGraph): void {
+  while (g.backlogAt < g.backlog.length && out.madeReady < READY_AT_ONCE) {
+    const no = g.backlog[g.backlogAt++];
+    if (isReady(g, no) && !g.ready.has(no)) makeReady(out, g, no, g.backlogSince);
+  }
+  if (g.backlogAt < g.backlog.length) return;
+  g.backlog = [];
+  g.backlogAt = 0;
 }
 
 /**

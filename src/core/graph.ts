@@ -55,6 +55,10 @@ export class TaskGraph {
   readonly live = new Map<number, LiveAttempt>();
   /** Ready steps by rank. */
   readonly ready = new Map<number, number>();
+  /** Ready, and not yet among the ready: what one decision made ready beyond what a turn takes. Taken up from `backlogAt`. */
+  backlog: number[] = [];
+  backlogAt = 0;
+  backlogSince = 0;
   /** Steps waiting for a retry and when they are due. */
   readonly retryAt = new Map<number, number>();
   /** When the last attempt of a step that is not running began. */
@@ -133,7 +137,9 @@ export class TaskGraph {
 
   /** Nothing of it lives only in memory: it may be dropped and loaded again at will. */
   get evictable(): boolean {
-    return this.live.size === 0 && this.unstored.size === 0 && this.debts.length === 0 && this.arriving < 0 && this.writes === null;
+    return (
+      this.live.size === 0 && this.unstored.size === 0 && this.debts.length === 0 && this.backlog.length === 0 && this.arriving < 0 && this.writes === null
+    );
   }
 
   reasonOf(no: number): string | null {

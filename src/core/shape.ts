@@ -33,6 +33,8 @@ export interface Shape {
   readonly outStart: Int32Array;
   readonly outs: Int32Array;
   readonly outRequired: Uint8Array;
+  /** 1: its result is worth keeping in memory, since a dependant of few dependencies will want it at once, or the task's result is made of it. */
+  readonly wanted: Uint8Array;
   /** Steps without dependencies. */
   readonly roots: readonly number[];
   /** Steps nobody depends on. */
@@ -43,6 +45,9 @@ export interface Shape {
   readonly deadlineMs: number;
   readonly returns: string | readonly string[] | undefined;
 }
+
+/** A join of more dependencies than this reads them from the store: keeping 100,000 results for one reader only feeds the collector. */
+const WIDE = 256;
 
 /** Compiles a definition that template-rules.ts has found valid. */
 export function compileShape(def: TemplateDefinition): Shape {
@@ -78,6 +83,12 @@ export function compileShape(def: TemplateDefinition): Shape {
       outRequired[slot] = depRequired[e];
     }
   }
+  const wanted = new Uint8Array(size);
+  for (let no = 0; no < size; no++) {
+    if (outStart[no] === outStart[no + 1]) wanted[no] = 1;
+    if (depStart[no + 1] - depStart[no] > WIDE) continue;
+    for (let e = depStart[no]; e < depStart[no + 1]; e++) wanted[deps[e]] = 1;
+  }
   const all = [...names.keys()];
   return {
     size,
@@ -89,6 +100,7 @@ export function compileShape(def: TemplateDefinition): Shape {
     outStart,
     outs,
     outRequired,
+    wanted,
     rules: def.steps.map((s) => ({
       handler: s.handler,
       method: s.method,

@@ -28,5 +28,7 @@ export type FinalizeCommand =
   | { kind: 'adopt'; graph: TaskGraph }
   /** The next chunk of an arriving submission. */
   | { kind: 'arrive'; task: number; submit: SubmitCommand }
+  /** Steps that one decision made ready beyond what a turn takes. */
+  | { kind: 'backlog'; task: number }
   /** Rows of steps that ended by implication. */
   | { kind: 'debts'; task: number };

@@ -59,7 +59,7 @@ export class Reconciler {
     if (counters.some((c, i) => c !== again[i])) this.#repair(g, `counters ${counters.join(',')} should be ${again.join(',')}`);
     for (let no = 0; no < g.size; no++) {
       if (g.state[no] === Step.pending && open[no] !== g.open[no]) this.#repair(g, `step ${no}: ${open[no]} open dependencies should be ${g.open[no]}`);
-      if (isReady(g, no) && !g.ready.has(no)) {
+      if (g.backlog.length === 0 && isReady(g, no) && !g.ready.has(no)) {
         this.#repair(g, `step ${no} is ready and was not queued`);
         g.ready.set(no, this.#p.host.now());
         this.#p.queue.push({ graph: g, no, rank: this.#p.host.now() });

@@ -46,6 +46,7 @@ export class Submissions {
 
   async submit(r: SubmitRequest): Promise<TaskView> {
     const t = this.#check(r);
+    if (!this.#runnable.has(t)) await this.#checkHandlers(t);
     const checked = this.#validate(t, r);
     const input = checked instanceof Promise ? await checked : checked;
     while (this.#inbox.full) {
@@ -57,6 +58,7 @@ export class Submissions {
 
   async trySubmit(r: SubmitRequest): Promise<TaskView> {
     const t = this.#check(r);
+    if (!this.#runnable.has(t)) await this.#checkHandlers(t);
     const checked = this.#validate(t, r);
     return await this.#enter(t, r, checked instanceof Promise ? await checked : checked);
   }
@@ -67,6 +69,7 @@ export class Submissions {
     for (const r of rs) {
       try {
         const t = this.#check(r);
+        if (!this.#runnable.has(t)) await this.#checkHandlers(t);
         const input = this.#validate(t, r);
         checked.push({ t, r, input: input instanceof Promise ? await input : input });
       } catch (e) {
@@ -120,19 +123,24 @@ export class Submissions {
       });
     if (r.priority !== undefined) checkPriority(r.priority);
     checkAttribution(r);
-    if (!this.#o.config.openToWorkers) {
-      if (!this.#runnable.has(t)) {
-        for (const [no, rules] of t.shape.rules.entries()) {
-          if (this.#o.hasHandler(rules.handler)) continue;
-          throw new TuttiError('UNKNOWN_HANDLER', `step ${t.shape.names[no]}: nobody here has the handler ${rules.handler}`, {
-            field: `steps[${no}].handler`,
-            details: { handler: rules.handler },
-          });
-        }
-        this.#runnable.add(t);
-      }
-    }
     return t;
+  }
+
+  /** Every handler of the template is here; in slices, since a template may have 100,000. Once, until workers change. */
+  async #checkHandlers(t: RegisteredTemplate): Promise<void> {
+    if (this.#o.config.openToWorkers) return;
+    const { rules, names } = t.shape;
+    for (let no = 0; no < rules.length; no++) {
+      const { handler } = rules[no];
+      if (!this.#o.hasHandler(handler)) {
+        throw new TuttiError('UNKNOWN_HANDLER', `step ${names[no]}: nobody here has the handler ${handler}`, {
+          field: `steps[${no}].handler`,
+          details: { handler },
+        });
+      }
+      if (no % 4096 === 4095) await this.#o.pause();
+    }
+    this.#runnable.add(t);
   }
 
   /** JSON text of the input, checked against the template. */

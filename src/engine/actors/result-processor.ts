@@ -178,7 +178,7 @@ export class ResultProcessor implements Actor {
       const { body } = c.outcome;
       turn.replies.push(() => {
         this.completed++;
-        this.#p.payloads.putResult(g.id, c.no, c.token, body);
+        if (g.shape.wanted[c.no] === 1) this.#p.payloads.putResult(g.id, c.no, c.token, body);
       });
     } else if (!isStepTerminal(state)) turn.replies.push(() => this.retried++);
     else turn.replies.push(() => this.failed++);

@@ -2,7 +2,8 @@ import { ChangeSet } from '../../core/changes.ts';
 import { loseAttempt } from '../../core/decide-attempt.ts';
 import { arrive, evaluateTask } from '../../core/decide-task.ts';
 import { TuttiError } from '../../core/errors.ts';
-import { payDebts, storeReady } from '../../core/failure.ts';
+import { payDebts, storeReady, takeBacklog } from '../../core/failure.ts';
+import type { TaskGraph } from '../../core/graph.ts';
 import type { FinalizeCommand } from '../commands.ts';
 import type { EngineParts } from '../engine-parts.ts';
 import { Inbox } from '../inbox.ts';
@@ -17,6 +18,8 @@ export class TaskFinalizer implements Actor {
   readonly #followUp: (c: FinalizeCommand) => void;
   readonly #commit: (changes: ChangeSet) => Promise<boolean>;
   #taken: FinalizeCommand[] = [];
+  /** Graphs whose backlog is being taken up. */
+  readonly #going = new WeakSet<TaskGraph>();
   lost = 0;
 
   constructor(o: { parts: EngineParts; followUp: (c: FinalizeCommand) => void; commit: (changes: ChangeSet) => Promise<boolean> }) {
@@ -56,6 +59,10 @@ export class TaskFinalizer implements Actor {
     for (const g of turn.out.touched) {
       evaluateTask(turn.out, g);
       if (over && g.unstored.size > 0) storeReady(turn.out, g);
+      if (g.backlog.length > 0 && g.backlogAt === 0 && !this.#going.has(g)) {
+        this.#going.add(g);
+        turn.replies.push(() => this.#followUp({ kind: 'backlog', task: g.id }));
+      }
     }
     this.inbox.timeMs += this.#p.host.ticks() - begun;
   }
@@ -106,7 +113,7 @@ export class TaskFinalizer implements Actor {
     }
     const g = this.#p.graphs.get(c.task);
     if (g === undefined) {
-      if (c.kind === 'debts') return true;
+      if (c.kind === 'debts' || c.kind === 'backlog') return true;
       if (!this.#p.absent.delete(c.task)) {
         turn.missing.add(c.task);
         return false;
@@ -123,6 +130,12 @@ export class TaskFinalizer implements Actor {
           c.submit.done(g, null);
         });
       }
+      return true;
+    }
+    if (c.kind === 'backlog') {
+      takeBacklog(out, g);
+      if (g.backlog.length > 0) turn.replies.push(() => this.#followUp(c));
+      else this.#going.delete(g);
       return true;
     }
     payDebts(out, g, DEBT_ROWS);

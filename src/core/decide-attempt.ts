@@ -92,7 +92,7 @@ export function endStopping(out: Decisions, g: TaskGraph, no: number, outcome: '
   if (w === undefined) out.changes.releases.push({ task: g.id, no, token: live.token });
   else w.owner = null;
   g.live.delete(no);
-  g.lastStart.set(no, live.startedAt);
+  g.ownLastStart().set(no, live.startedAt);
   out.freed.push({ graph: g, no, token: live.token });
   out.event(g, attemptEvent(no, live.token, outcome));
   const due = g.retryAt.get(no);
@@ -128,14 +128,14 @@ function failAttempt(out: Decisions, g: TaskGraph, no: number, error: StepError,
     out.stops.push({ graph: g, no, token: live.token, cause: 'timeout' });
   } else {
     g.live.delete(no);
-    g.lastStart.set(no, live.startedAt);
+    g.ownLastStart().set(no, live.startedAt);
     w.owner = null;
     out.freed.push({ graph: g, no, token: live.token });
   }
   if (mayRetry(rules.retry, attempts, error.retryable)) {
     const due = out.now + retryDelay(rules.retry, attempts, seedOf(g.id, no, attempts), retryAfterMs);
     g.state[no] = Step.waitingForRetry;
-    g.retryAt.set(no, due);
+    g.ownRetryAt().set(no, due);
     w.state = Step.waitingForRetry;
     w.wakeAt = due;
     out.event(g, stepEvent(no, Step.waitingForRetry, g.token[no], attempts, `{"error":${text},"retry_at":${due}}`));

@@ -36,7 +36,7 @@ export function makeReady(out: Decisions, g: TaskGraph, no: number, readyAt: num
   const r = rank(g.priorityOf(no), readyAt);
   out.touch(g);
   g.ready.set(no, r);
-  g.unstored.add(no);
+  g.ownUnstored().add(no);
   out.ready.push({ graph: g, no, rank: r });
 }
 

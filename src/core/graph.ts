@@ -23,6 +23,10 @@ export interface LiveAttempt {
   stopping: boolean;
 }
 
+/** Shared by all graphs that have none of it, which is nearly all: never written. `own…` gives a graph its own. */
+const NONE = new Map<number, number>();
+const NOTHING = new Set<number>();
+
 export class TaskGraph {
   readonly id: number;
   readonly template: number | null;
@@ -60,9 +64,9 @@ export class TaskGraph {
   backlogAt = 0;
   backlogSince = 0;
   /** Steps waiting for a retry and when they are due. */
-  readonly retryAt = new Map<number, number>();
+  retryAt = NONE;
   /** When the last attempt of a step that is not running began. */
-  readonly lastStart = new Map<number, number>();
+  lastStart = NONE;
   /** Ended by implication (design.md §3): decided, rows not yet written. */
   debts: number[] = [];
   /** When the debts were decided. */
@@ -133,7 +137,7 @@ export class TaskGraph {
   }
 
   /** Ready steps whose rank is not in their row: the store cannot be asked for them. */
-  readonly unstored = new Set<number>();
+  unstored = NOTHING;
 
   /** Nothing of it lives only in memory: it may be dropped and loaded again at will. */
   get evictable(): boolean {
@@ -144,6 +148,21 @@ export class TaskGraph {
 
   reasonOf(no: number): string | null {
     return this.state[no] === Step.cancelled && this.reason !== null ? CANCEL_REASONS[this.reason[no]] : null;
+  }
+
+  ownRetryAt(): Map<number, number> {
+    if (this.retryAt === NONE) this.retryAt = new Map();
+    return this.retryAt;
+  }
+
+  ownLastStart(): Map<number, number> {
+    if (this.lastStart === NONE) this.lastStart = new Map();
+    return this.lastStart;
+  }
+
+  ownUnstored(): Set<number> {
+    if (this.unstored === NOTHING) this.unstored = new Set();
+    return this.unstored;
   }
 
   setReason(no: number, reason: number): void {

@@ -59,8 +59,8 @@ export function loadGraph(task: TaskRecord, steps: readonly StepRecord[], shape:
     g.token[s.no] = s.token;
     if (s.reason !== null) g.setReason(s.no, s.reason);
     if (s.owner !== null) g.live.set(s.no, { token: s.token, phase: s.phase, startedAt: s.startedAt ?? task.createdAt, stopping: s.state !== Step.inProgress });
-    else if (s.startedAt !== null && !isStepTerminal(s.state)) g.lastStart.set(s.no, s.startedAt);
-    if (s.state === Step.waitingForRetry) g.retryAt.set(s.no, s.wakeAt ?? 0);
+    else if (s.startedAt !== null && !isStepTerminal(s.state)) g.ownLastStart().set(s.no, s.startedAt);
+    if (s.state === Step.waitingForRetry) g.ownRetryAt().set(s.no, s.wakeAt ?? 0);
     if (s.state === Step.error && g.failure === null && s.error !== null && !isHandled(g, s.no)) g.failure = failureOf(shape.names[s.no], s.error);
   }
   if (task.state === Task.initializing) g.arriving = steps.length;
@@ -69,7 +69,7 @@ export function loadGraph(task: TaskRecord, steps: readonly StepRecord[], shape:
   if (!isTaskTerminal(g.taskState)) {
     for (const s of steps) {
       if (!isReady(g, s.no)) continue;
-      if (s.rank === null) g.unstored.add(s.no);
+      if (s.rank === null) g.ownUnstored().add(s.no);
       g.ready.set(s.no, s.rank ?? rank(g.priorityOf(s.no), readyAt(g, s.no, steps)));
     }
   }

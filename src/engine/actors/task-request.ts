@@ -37,9 +37,7 @@ export class TaskRequest implements Actor {
       return;
     }
     const begun = this.#p.host.ticks();
-    // Half a turn, so that a flood of submissions holds the loop no longer than 512 rows do; one at least, so that results cannot keep them out.
-    const enough = this.#p.config.turn.maxRows / 2;
-    while (this.inbox.depth > 0 && turn.room && (this.#taken.length === 0 || turn.out.weight < enough)) {
+    while (this.inbox.depth > 0 && turn.room) {
       const c = this.inbox.take()!;
       this.#taken.push(c);
       const g = createTask(turn.out, c.submission);

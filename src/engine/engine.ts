@@ -25,6 +25,7 @@ import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Host } from './host.ts';
 import { Outcomes, failureOf } from './outcomes.ts';
 import { PayloadCache } from './payload-cache.ts';
 import { Queries } from './queries.ts';
+import { ReadGate } from './read-gate.ts';
 import { ReadyQueue } from './ready-queue.ts';
 import { Reconciler } from './reconciler.ts';
 import { TimerScan, removeArrivals, resumeBegun } from './recovery.ts';
@@ -63,6 +64,7 @@ export class Engine implements EngineFacade {
   readonly #retention: Retention;
   readonly #reconciler: Reconciler;
   readonly #outcomes: Outcomes;
+  readonly #gate: ReadGate;
   readonly #finished: Record<string, number> = { complete: 0, error: 0, cancelled: 0, resolved_manually: 0 };
   #status: EngineHealth['status'] = 'starting';
   #drained: (() => void) | null = null;
@@ -72,6 +74,7 @@ export class Engine implements EngineFacade {
 
   private constructor(o: EngineOptions, lastId: number) {
     this.#host = o.host;
+    this.#gate = new ReadGate({ limit: 64, soon: (fn) => o.host.soon(fn) });
     this.#store = o.store;
     this.#config = { ...DEFAULT_ENGINE_CONFIG, ...o.config };
     const now = (): number => this.#host.now();
@@ -353,6 +356,8 @@ export class Engine implements EngineFacade {
     const g = this.#parts.graphs.get(id);
     if (g !== undefined && !isTaskTerminal(g.taskState)) return await this.#outcomes.wait(id);
     const row = await this.#row(taskId);
+    const again = this.#parts.graphs.get(id);
+    if (again !== undefined && !isTaskTerminal(again.taskState)) return await this.#outcomes.wait(id);
     return isTaskTerminal(row.state) ? await this.#guard(() => this.#outcomes.of(row)) : await this.#outcomes.wait(id);
   }
 
@@ -554,6 +559,8 @@ export class Engine implements EngineFacade {
 
   async #row(id: string): Promise<StoredTask> {
     const task = this.#taskId(id);
+    const wait = this.#gate.pass();
+    if (wait !== undefined) await wait;
     const row = await this.#guard(() => this.#store.loadTask(task));
     if (row === null) throw new TuttiError('NOT_FOUND', `there is no task ${id}`);
     return row;

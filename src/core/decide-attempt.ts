@@ -109,8 +109,9 @@ export function wakeStep(out: Decisions, g: TaskGraph, no: number): void {
   makeReady(out, g, no, due);
   w.state = Step.pending;
   w.wakeAt = null;
-  w.rank = g.ready.get(no)!;
-  g.unstored.delete(no);
+  // In the backlog of a full turn it has no rank yet.
+  w.rank = g.ready.get(no) ?? null;
+  if (w.rank !== null) g.unstored.delete(no);
   out.event(g, stepEvent(no, Step.pending, g.token[no], g.attempts[no]));
 }
 

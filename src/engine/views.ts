@@ -1,6 +1,7 @@
 /** What the engine tells the outside. Names of states and ids are the public ones; times are milliseconds since 1970. */
 import type { Json, JsonObject, TemplateDefinition } from '../core/definition.ts';
 import type { StepError } from '../core/errors.ts';
+import type { ExplainedGate } from '../core/explain.ts';
 
 export type TaskStateName =
   | 'pending'
@@ -136,21 +137,7 @@ export interface TaskEvent {
 
 /** One thing that keeps a step from running, or what it is doing. */
 export interface Gate {
-  kind:
-    | 'dependency'
-    | 'dependency_failed'
-    | 'retry_wait'
-    | 'slots'
-    | 'no_handler'
-    | 'task_arriving'
-    | 'task_blocked'
-    | 'task_ended'
-    | 'running'
-    | 'stopping'
-    | 'terminal'
-    | 'starting'
-    | 'store_unavailable'
-    | 'draining';
+  kind: ExplainedGate['kind'];
   message: string;
   details: JsonObject;
 }

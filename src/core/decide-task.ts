@@ -100,7 +100,7 @@ export function arrive(out: Decisions, g: TaskGraph): void {
   for (const no of g.shape.roots) {
     if (out.madeReady++ >= READY_AT_ONCE) {
       g.backlogSince = g.createdAt;
-      g.backlog.push(no);
+      g.ownBacklog().push(no);
       continue;
     }
     const r = rank(g.priorityOf(no), g.createdAt);

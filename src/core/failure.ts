@@ -28,7 +28,7 @@ export function isHandled(g: TaskGraph, no: number): boolean {
 export function makeReady(out: Decisions, g: TaskGraph, no: number, readyAt: number): void {
   if (out.madeReady >= READY_AT_ONCE) {
     if (g.backlog.length === 0) g.backlogSince = readyAt;
-    g.backlog.push(no);
+    g.ownBacklog().push(no);
     out.touch(g);
     return;
   }
@@ -109,7 +109,7 @@ export function cancelStep(out: Decisions, g: TaskGraph, no: number, reason: num
     if (g.shape.rules[no].cancelable) out.stops.push({ graph: g, no, token: live.token, cause: 'cancelled' });
   }
   if (implied) {
-    g.debts.push(no);
+    g.ownDebts().push(no);
     g.debtsAt = out.now;
   } else if (ordinal < IMPLIED_ABOVE) {
     out.event(g, stepEvent(no, Step.cancelled, g.token[no], g.attempts[no], `{"reason":${reason}}`));

@@ -7,6 +7,7 @@ import type { StepWrite, TaskCounts, TaskRow } from './changes.ts';
 import type { FailurePolicy } from './definition.ts';
 import { CANCEL_REASONS, Step } from './step-states.ts';
 import type { Shape } from './shape.ts';
+import { StepMap } from './step-map.ts';
 
 /** A plain array for small graphs, a typed one for large: a typed array's head is worth about 64 steps. */
 export type Cells = number[] | Uint8Array | Int32Array;
@@ -26,6 +27,8 @@ export interface LiveAttempt {
 /** Shared by all graphs that have none of it, which is nearly all: never written. `own…` gives a graph its own. */
 const NONE = new Map<number, number>();
 const NOTHING = new Set<number>();
+/** Never pushed to. */
+const NO_STEPS: number[] = [];
 
 export class TaskGraph {
   readonly id: number;
@@ -56,11 +59,11 @@ export class TaskGraph {
   /** CANCEL_REASONS of cancelled steps; made when the first step is cancelled. */
   reason: Cells | null = null;
 
-  readonly live = new Map<number, LiveAttempt>();
+  readonly live = new StepMap<LiveAttempt>();
   /** Ready steps by rank. */
-  readonly ready = new Map<number, number>();
+  readonly ready = new StepMap<number>();
   /** Ready, and not yet among the ready: what one decision made ready beyond what a turn takes. Taken up from `backlogAt`. */
-  backlog: number[] = [];
+  backlog = NO_STEPS;
   backlogAt = 0;
   backlogSince = 0;
   /** Steps waiting for a retry and when they are due. */
@@ -68,7 +71,7 @@ export class TaskGraph {
   /** When the last attempt of a step that is not running began. */
   lastStart = NONE;
   /** Ended by implication (design.md §3): decided, rows not yet written. */
-  debts: number[] = [];
+  debts = NO_STEPS;
   /** When the debts were decided. */
   debtsAt = 0;
 
@@ -163,6 +166,16 @@ export class TaskGraph {
   ownUnstored(): Set<number> {
     if (this.unstored === NOTHING) this.unstored = new Set();
     return this.unstored;
+  }
+
+  ownBacklog(): number[] {
+    if (this.backlog === NO_STEPS) this.backlog = [];
+    return this.backlog;
+  }
+
+  ownDebts(): number[] {
+    if (this.debts === NO_STEPS) this.debts = [];
+    return this.debts;
   }
 
   setReason(no: number, reason: number): void {

@@ -65,6 +65,7 @@ export function loadGraph(task: TaskRecord, steps: readonly StepRecord[], shape:
   }
   if (task.state === Task.initializing) g.arriving = steps.length;
   else applyImplied(g);
+  for (let no = 0; no < g.size; no++) recountOpen(g, no);
   recount(g);
   if (!isTaskTerminal(g.taskState)) {
     for (const s of steps) {
@@ -121,18 +122,22 @@ function endedWithTask(g: TaskGraph, no: number): number | undefined {
 function imply(g: TaskGraph, no: number, reason: number): void {
   g.state[no] = Step.cancelled;
   g.setReason(no, reason);
-  g.debts.push(no);
+  g.ownDebts().push(no);
   g.debtsAt = g.completedAt ?? g.createdAt;
 }
 
-/** Derives every counter from the states. The reconciler compares with what it gives. */
-export function recount(g: TaskGraph): void {
+/** Derives a step's open dependencies from their states. */
+export function recountOpen(g: TaskGraph, no: number): void {
   const { depStart, deps, depRequired } = g.shape;
+  let open = 0;
+  for (let e = depStart[no]; e < depStart[no + 1]; e++) if (edgeOpen(depRequired[e] === 1, g.state[deps[e]])) open++;
+  g.open[no] = open;
+}
+
+/** Derives every counter of the task from the states. The reconciler compares with what it gives. */
+export function recount(g: TaskGraph): void {
   g.remaining = g.running = g.complete = g.errors = g.unhandled = g.cancelled = g.resolved = 0;
   for (let no = 0; no < g.size; no++) {
-    let open = 0;
-    for (let e = depStart[no]; e < depStart[no + 1]; e++) if (edgeOpen(depRequired[e] === 1, g.state[deps[e]])) open++;
-    g.open[no] = open;
     switch (g.state[no]) {
       case Step.complete:
         g.complete++;

@@ -110,10 +110,10 @@ export class Session implements WorkerSession {
     return (await this.#d.results(g, [no]))[0];
   }
 
-  async fetchResults(r: { task: number; no: number; from: number; limit: number }): Promise<[string, DependencyResult][]> {
+  async fetchResults(r: { task: number; no: number; from: number; limit: number }): Promise<[string, boolean, DependencyResult][]> {
     const g = this.#d.o.graph(r.task) ?? this.#d.active(r.task, r.no)?.graph;
     if (g === undefined) return [];
-    const { depStart, deps, names } = g.shape;
+    const { depStart, deps, depRequired, names } = g.shape;
     const from = depStart[r.no] + r.from;
     const nos = [...deps.subarray(from, Math.min(depStart[r.no + 1], from + r.limit))];
     const results = await this.#d.results(g, nos);
@@ -122,7 +122,7 @@ export class Session implements WorkerSession {
       this.#readSincePause = 0;
       await this.#d.o.pause();
     }
-    return nos.map((no, i) => [names[no], results[i]]);
+    return nos.map((no, i) => [names[no], depRequired[from + i] === 1, results[i]]);
   }
 
   handlersChanged(): void {
@@ -328,6 +328,8 @@ export class Dispatcher implements WorkerPort {
           results.push([names[deps[from + i]], depRequired[from + i] === 1, r]);
         }
         if (bytes > RESULTS_INLINE_BYTES) results = null;
+        // A store that answers at once would hold the loop for a page of reads after the other.
+        else if (to < depStart[no + 1]) await this.o.pause();
       }
       const checkpoint = g.attempts[no] > 1 ? ((await this.o.store.checkpoint({ task: g.id, no }))?.body ?? null) : null;
       if (this.active(g.id, no) !== a) return;

@@ -92,6 +92,11 @@ export class LocalAssignment implements Assignment {
     return dependenciesOf(this.#graph, this.no);
   }
 
+  get dependencyCount(): number {
+    const { depStart } = this.#graph.shape;
+    return depStart[this.no + 1] - depStart[this.no];
+  }
+
   get mergedInputs(): boolean {
     return this.#rules.mergedInputs;
   }

@@ -3,7 +3,7 @@
  * test run.
  */
 import type { TaskGraph } from '../core/graph.ts';
-import { recount } from '../core/load-graph.ts';
+import { recount, recountOpen } from '../core/load-graph.ts';
 import { isReady } from '../core/readiness.ts';
 import { Step } from '../core/step-states.ts';
 import { isTaskTerminal } from '../core/task-states.ts';
@@ -17,6 +17,9 @@ export class Reconciler {
   readonly #wake: () => void;
   #cancel: (() => void) | null = null;
   #walk: IterableIterator<TaskGraph> | null = null;
+  /** The graph in hand, and its next step to look at. */
+  #current: TaskGraph | null = null;
+  #at = 0;
   repairs = 0;
 
   constructor(o: { parts: EngineParts; wake: () => void }) {
@@ -35,30 +38,44 @@ export class Reconciler {
     this.#cancel?.();
   }
 
-  /** Looks at graphs worth about 2,000 steps; goes on where it left off. Runs between turns, so no graph is half decided. */
+  /** Looks at about 2,000 steps; goes on where it left off, within a large graph too. Runs between turns, so no graph is half decided. */
   slice(): void {
-    this.#walk ??= this.#p.graphs.values();
-    let steps = 0;
-    while (steps < STEPS_PER_SLICE) {
-      const next = this.#walk.next();
-      if (next.done) {
-        this.#walk = null;
-        return;
+    for (let steps = 0; steps < STEPS_PER_SLICE; ) {
+      if (this.#current === null) {
+        this.#walk ??= this.#p.graphs.values();
+        const next = this.#walk.next();
+        if (next.done) {
+          this.#walk = null;
+          return;
+        }
+        this.#current = next.value;
+        this.#at = 0;
+        this.#counters(next.value);
       }
-      if (next.value.writes === null) this.#check(next.value);
-      steps += next.value.size;
+      const g = this.#current;
+      const from = this.#at;
+      const to = Math.min(g.size, from + STEPS_PER_SLICE);
+      if (this.#p.graphs.get(g.id) === g) this.#steps(g, from, to);
+      steps += to - from + 1;
+      this.#at = to;
+      if (to === g.size) this.#current = null;
     }
   }
 
-  #check(g: TaskGraph): void {
+  #counters(g: TaskGraph): void {
     if (isTaskTerminal(g.taskState) || g.arriving >= 0) return;
-    const open = Array.from(g.open);
     const counters = [g.remaining, g.running, g.complete, g.errors, g.unhandled, g.cancelled, g.resolved];
     recount(g);
     const again = [g.remaining, g.running, g.complete, g.errors, g.unhandled, g.cancelled, g.resolved];
     if (counters.some((c, i) => c !== again[i])) this.#repair(g, `counters ${counters.join(',')} should be ${again.join(',')}`);
-    for (let no = 0; no < g.size; no++) {
-      if (g.state[no] === Step.pending && open[no] !== g.open[no]) this.#repair(g, `step ${no}: ${open[no]} open dependencies should be ${g.open[no]}`);
+  }
+
+  #steps(g: TaskGraph, from: number, to: number): void {
+    if (isTaskTerminal(g.taskState) || g.arriving >= 0) return;
+    for (let no = from; no < to; no++) {
+      const open = g.open[no];
+      recountOpen(g, no);
+      if (g.state[no] === Step.pending && open !== g.open[no]) this.#repair(g, `step ${no}: ${open} open dependencies should be ${g.open[no]}`);
       if (g.backlog.length === 0 && isReady(g, no) && !g.ready.has(no)) {
         this.#repair(g, `step ${no} is ready and was not queued`);
         g.ready.set(no, this.#p.host.now());

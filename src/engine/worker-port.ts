@@ -45,6 +45,8 @@ export interface Assignment {
   /** By dependency name, in declared order. Null: above 1 MiB in all; stream them with `fetchResults`. */
   results: [name: string, required: boolean, result: DependencyResult][] | null;
   dependencies: { name: string; required: boolean }[];
+  /** Their number: for 100,000 of them the list itself takes its time. */
+  dependencyCount: number;
   /** Offer the merged view. */
   mergedInputs: boolean;
   /** JSON text of the last checkpoint of this step, or null. */
@@ -73,7 +75,7 @@ export interface WorkerSession {
   /** Result of any ancestor of a step, by name; null when it is no ancestor. */
   ancestor(r: { task: number; no: number; name: string }): Promise<DependencyResult | null>;
   /** Results of the dependencies, in declared order, in pages. */
-  fetchResults(r: { task: number; no: number; from: number; limit: number }): Promise<[name: string, result: DependencyResult][]>;
+  fetchResults(r: { task: number; no: number; from: number; limit: number }): Promise<[name: string, required: boolean, result: DependencyResult][]>;
   /** The worker learnt new handlers. */
   handlersChanged(): void;
   close(): void;

@@ -24,7 +24,8 @@ test('a retry that falls due in a turn full of ready steps is written without a 
   first.seal();
   // The remaining chunks are of no interest here.
   g.arriving = -1;
-  g.ready.set(0, 1).set(1, 1);
+  g.ready.set(0, 1);
+  g.ready.set(1, 1);
   const second = new Decisions(now, 1);
   startStep(second, g, 0);
   startStep(second, g, 1);

@@ -9,7 +9,7 @@ import { Decisions } from '../../src/core/decisions.ts';
 import type { TemplateDefinition } from '../../src/core/definition.ts';
 import { payDebts } from '../../src/core/failure.ts';
 import type { TaskGraph } from '../../src/core/graph.ts';
-import { type StepRecord, loadGraph, recount } from '../../src/core/load-graph.ts';
+import { type StepRecord, loadGraph, recount, recountOpen } from '../../src/core/load-graph.ts';
 import { type Shape, compileShape } from '../../src/core/shape.ts';
 import { AttemptJournal } from '../support/attempt-journal.ts';
 import { CommittedMirror, isTaskOver } from '../support/committed-mirror.ts';
@@ -235,6 +235,7 @@ export class CoreDriver {
     });
     assert.deepEqual(figures(g), figures(fresh), 'the cached graph is not what its rows say');
     const counted = figures(g);
+    for (let no = 0; no < fresh.size; no++) recountOpen(fresh, no);
     recount(fresh);
     assert.deepEqual(figures(fresh), counted);
   }

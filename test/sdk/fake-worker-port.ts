@@ -18,7 +18,7 @@ export class FakeWorkerPort implements WorkerPort {
   checkpointError: unknown;
   readonly ancestors = new Map<string, DependencyResult>();
   /** What fetchResults pages through. */
-  stored: [string, DependencyResult][] = [];
+  stored: [string, boolean, DependencyResult][] = [];
   readonly pages: number[] = [];
   #waiting: { count: number; done: () => void }[] = [];
 
@@ -73,6 +73,7 @@ export const assignment = (more: Partial<Assignment> = {}): Assignment => ({
   input: '{"n":1}',
   results: [],
   dependencies: [],
+  dependencyCount: more.dependencies?.length ?? 0,
   mergedInputs: false,
   checkpoint: null,
   ...more,

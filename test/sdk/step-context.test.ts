@@ -145,7 +145,7 @@ describe('results', () => {
       assert.throws(() => ctx.inputs, /iterate/);
       return ctx.results.s3;
     });
-    r.port.stored = names.map((name, i) => [name, complete(i)]);
+    r.port.stored = names.map((name, i) => [name, i % 2 === 0, complete(i)]);
     const outcome = await r.run(given);
     assert.ok(!outcome.ok);
     assert.deepEqual([outcome.error.code, outcome.error.retryable], ['results_too_large', false], outcome.error.message);

@@ -69,25 +69,25 @@ export const tooLargeToRead = (stepName: string): PermanentError =>
 
 /** Above 1 MiB in all: nothing is held, pages are fetched while one walks. */
 function streamed(a: Assignment, session: Pick<WorkerSession, 'fetchResults'>): ResultsView {
-  const { dependencies } = a;
+  const { dependencyCount } = a;
   const iterate = async function* (): AsyncGenerator<readonly [string, unknown]> {
-    for (let from = 0; from < dependencies.length; ) {
+    for (let from = 0; from < dependencyCount; ) {
       const page = await session.fetchResults({ task: a.task, no: a.no, from, limit: PAGE });
       if (page.length === 0) throw new RetryableError('the results cannot be read at the moment');
-      for (const [i, [name, result]] of page.entries()) yield [name, read(name, dependencies[from + i].required, result)];
+      for (const [name, required, result] of page) yield [name, read(name, required, result)];
       from += page.length;
     }
   };
   // A proxy instead of a getter per dependency: defining 100,000 of them would hold the loop for 50 ms.
   let names: Set<string> | undefined;
-  const known = (name: string | symbol): name is string => typeof name === 'string' && (names ??= new Set(dependencies.map((d) => d.name))).has(name);
+  const known = (name: string | symbol): name is string => typeof name === 'string' && (names ??= new Set(a.dependencies.map((d) => d.name))).has(name);
   const refuse = (): never => {
     throw tooLargeToRead(a.stepName);
   };
   return new Proxy(Object.create(null) as ResultsView, {
     get: (_, name) => (name === Symbol.asyncIterator ? iterate : known(name) ? refuse() : undefined),
     has: (_, name) => name === Symbol.asyncIterator || known(name),
-    ownKeys: () => dependencies.map((d) => d.name),
+    ownKeys: () => a.dependencies.map((d) => d.name),
     getOwnPropertyDescriptor: (_, name) => (known(name) ? { enumerable: true, configurable: true, get: refuse } : undefined),
     set: () => false,
     defineProperty: () => false,

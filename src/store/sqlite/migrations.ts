@@ -5,6 +5,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { TuttiError } from '../../core/errors.ts';
 import { initial } from './migrations/001-initial.ts';
+import { stateIndexes } from './migrations/002-state-indexes.ts';
 
 export interface Migration {
   /** From 1, without gaps. */
@@ -14,7 +15,7 @@ export interface Migration {
   sql: string;
 }
 
-export const MIGRATIONS: readonly Migration[] = [initial];
+export const MIGRATIONS: readonly Migration[] = [initial, stateIndexes];
 
 const refuse = (path: string, message: string): never => {
   throw new TuttiError('STORE_UNUSABLE', `the store file ${path} ${message}`, { field: 'store', details: { path } });

@@ -78,7 +78,7 @@ async function measure(workload: Workload, options: Options, root: string, say: 
       else floors.push(answer.numbers);
     }
     for (const slots of slotCounts) {
-      const answer = await carryOut({ kind: 'workload', name: workload.name, size: options.size, slots }, settings);
+      const answer = await carryOut({ kind: 'workload', name: workload.name, size: options.size, slots }, { ...settings, nodeFlags: workload.nodeFlags });
       if ('error' in answer) outcome.failures.push(`${slots} slots: ${answer.error}`);
       else {
         samples.get(slots)?.push(answer.numbers);

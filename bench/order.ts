@@ -27,10 +27,13 @@ const CHILD = fileURLToPath(new URL('./child.ts', import.meta.url));
 const running = new Set<ChildProcess>();
 
 /** `profile`: a folder for V8 CPU profiles of the measuring process. */
-export async function carryOut(order: Omit<Order, 'dir'>, o: { root: string; limitSeconds: number; profile: string | null }): Promise<Answer> {
+export async function carryOut(
+  order: Omit<Order, 'dir'>,
+  o: { root: string; limitSeconds: number; profile: string | null; nodeFlags?: readonly string[] },
+): Promise<Answer> {
   mkdirSync(o.root, { recursive: true });
   const dir = mkdtempSync(join(o.root, `${order.name}-`));
-  const execArgv = ['--conditions=tutti-source', '--disable-warning=ExperimentalWarning'];
+  const execArgv = [...(o.nodeFlags ?? []), '--conditions=tutti-source', '--disable-warning=ExperimentalWarning'];
   if (o.profile !== null && order.kind === 'workload')
     execArgv.push('--cpu-prof', `--cpu-prof-dir=${o.profile}`, `--cpu-prof-name=${order.name}-${order.slots}-${Date.now()}.cpuprofile`);
   const child = fork(CHILD, [JSON.stringify({ ...order, dir })], { execArgv, stdio: ['ignore', 2, 2, 'ipc'] });

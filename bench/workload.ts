@@ -33,6 +33,8 @@ export interface Workload {
   slots: 'one' | 'every';
   /** Fresh processes per number of slots. */
   repetitions: Record<Size, number>;
+  /** Flags of the measured process's Node. Default: none. */
+  nodeFlags?: readonly string[];
   /** Seconds after which a process is given up. */
   limit: number;
   /** Throws when a result is wrong or a step did not run exactly once. */

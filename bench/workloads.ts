@@ -10,7 +10,7 @@ import { historyWorkload } from './workloads/history.ts';
 import { latencyWorkload } from './workloads/latency.ts';
 import { memoryWorkload } from './workloads/memory.ts';
 import { restWorkload } from './workloads/rest.ts';
-import { stallWorkload } from './workloads/stall.ts';
+import { stallPlainWorkload, stallWorkload } from './workloads/stall.ts';
 import { startupWorkload } from './workloads/startup.ts';
 import { submitWorkload } from './workloads/submit.ts';
 import { submitBulkWorkload } from './workloads/submit-bulk.ts';
@@ -27,6 +27,7 @@ export const WORKLOADS: readonly Workload[] = [
   bigGraphWorkload,
   historyWorkload,
   stallWorkload,
+  stallPlainWorkload,
   memoryWorkload,
   diskWorkload,
   startupWorkload,

@@ -2,6 +2,7 @@
 import type { Workload } from './workload.ts';
 import { bigGraphWorkload } from './workloads/big-graph.ts';
 import { chainWorkload } from './workloads/chain.ts';
+import { childrenWorkload } from './workloads/children.ts';
 import { diamondsWorkload } from './workloads/diamonds.ts';
 import { diskWorkload } from './workloads/disk.ts';
 import { drainWorkload } from './workloads/drain.ts';
@@ -25,6 +26,7 @@ export const WORKLOADS: readonly Workload[] = [
   submitBulkWorkload,
   restWorkload,
   bigGraphWorkload,
+  childrenWorkload,
   historyWorkload,
   stallWorkload,
   stallPlainWorkload,

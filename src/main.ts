@@ -11,8 +11,11 @@ import { TuttiError } from './core/errors.ts';
 import { Engine } from './engine/engine.ts';
 import type { TemplateRegistration } from './engine/facade.ts';
 import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Host } from './engine/host.ts';
+import { builtInHandlers } from './handlers/built-in-handlers.ts';
 import { type Duration, parseDuration } from './sdk/duration.ts';
 import { type HandlerCode, type HandlerDefinition, HandlerRegistry } from './sdk/handler-registry.ts';
+import { HookRegistry } from './sdk/hooks.ts';
+import { TaskHandle as Task } from './sdk/task-handle.ts';
 import type { AnyTemplate } from './sdk/template.ts';
 import { handlersOf, isTemplate, registrationOf, Tutti as Handle, type TuttiParts } from './sdk/tutti.ts';
 import { LocalWorker } from './sdk/worker/local-worker.ts';
@@ -23,8 +26,12 @@ export { ERRORS, type ErrorCode, isTuttiError, type StepError, TuttiError } from
 export type { EngineFacade, EngineHealth, EngineMetrics, InputValidator, TemplateRegistration, ValidationResult } from './engine/facade.ts';
 export type {
   AuditView,
+  EventFilter,
+  EventPage,
+  EventType,
   ExplainView,
   Gate,
+  GlobalEvent,
   ListRequest,
   ListResult,
   StepStateName,
@@ -36,11 +43,14 @@ export type {
   TaskView,
   TemplateView,
 } from './engine/views.ts';
+export { type BatchContext, batches, type Batches, type Cursor, cursorsFor, none, noBatches, type NoBatches, type Route, route, to } from './sdk/branches.ts';
 export type { Duration } from './sdk/duration.ts';
 export { PermanentError, RetryableError } from './sdk/handler-errors.ts';
+export type { AbortContext, AbortFunction, ChildResult, FinalizeContext, FinalizeFunction, HandlerMeta, HandlerSchema, StepHooks } from './sdk/handler-meta.ts';
 export { handler, type HandlerCode, type HandlerDefinition } from './sdk/handler-registry.ts';
-export type { RetryOptions, StepOptions } from './sdk/step-options.ts';
-export type { Settled, StepContext, StepFunction, UntypedStepContext } from './sdk/step-types.ts';
+export type { Hooks, StepOutcome } from './sdk/hooks.ts';
+export type { BatchOptions, RetryOptions, StepOptions } from './sdk/step-options.ts';
+export type { ChildRef, NotTaken, ProgressAmount, Settled, SpawnItem, SpawnOptions, StepContext, StepFunction, UntypedStepContext, YieldedCheckpoint, YieldPoint } from './sdk/step-types.ts';
 export { TaskError } from './sdk/task-error.ts';
 export { TaskHandle } from './sdk/task-handle.ts';
 export { type AnyTemplate, type Submittable, template, type Template, type TemplateOptions, type UntypedTemplate } from './sdk/template.ts';
@@ -169,6 +179,8 @@ const engineConfigFrom = (c: TuttiConfig): EngineConfig => ({
     contextItems: c.limits.context_items,
     contextString: c.limits.context_string,
     valueBytes: c.limits.value_bytes,
+    treeElements: c.limits.tree_elements,
+    treeBytes: c.limits.tree_bytes,
   },
   retention: {
     enabled: c.retention.enabled,
@@ -190,19 +202,26 @@ const compose = async (o: OpenOptions, config: EngineConfig): Promise<Tutti> => 
   const templates = [...(o.templates ?? [])];
   // Mistakes in templates and handlers come before the store is touched.
   const registrations = templates.map(registrationOf);
+  const host = realHost(o.logger ?? toStderr);
   const registry = new HandlerRegistry();
+  // First, so that a user's registration of the same name wins.
+  registry.registerAll(builtInHandlers(host.now));
   for (const t of templates) if (isTemplate(t)) registry.registerAll(handlersOf(t));
   if (o.handlers !== undefined) registry.registerAll(handlerList(o.handlers));
 
-  const host = realHost(o.logger ?? toStderr);
   const store = openStore(o.store, host);
   try {
     const engine = await Engine.open({ store, host, config });
     for (const r of registrations) await engine.register(r, { dev: o.dev === true });
+    const hooks = new HookRegistry({
+      taskOf: (id) => new Task(engine, id),
+      onError: (hook, e) => host.log('warn', `the hook ${hook} threw`, { error: e instanceof Error ? (e.stack ?? e.message) : String(e) }),
+    });
     // Without slots it still says which handlers exist: submissions are checked against them.
     const worker = new LocalWorker({
       port: engine.workers,
       registry,
+      hooks,
       slots,
       now: host.now,
       maxResultBytes: config.limits.valueBytes,
@@ -210,7 +229,7 @@ const compose = async (o: OpenOptions, config: EngineConfig): Promise<Tutti> => 
     });
     // Timers of the engine never hold the process; an engine that is open does, or a task waiting for its retry would be left behind.
     const alive = setInterval(() => {}, LONGEST_TIMER_MS);
-    return new Tutti({ engine, registry, worker, store, resumed: engine.resumed, release: () => clearInterval(alive) });
+    return new Tutti({ engine, registry, hooks, worker, store, resumed: engine.resumed, release: () => clearInterval(alive) });
   } catch (e) {
     await nextRound();
     await store.close();

@@ -63,6 +63,8 @@ export const exitCodeOf = (e: unknown): number => {
     case 'BODY_TOO_LARGE':
     case 'UNSUPPORTED_MEDIA_TYPE':
     case 'UNKNOWN_HANDLER':
+    case 'ALREADY_EXISTS':
+    case 'SPAWN_MISMATCH':
       return EXIT.usage;
     default: {
       const never: never = e.code;

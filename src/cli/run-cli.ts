@@ -6,9 +6,13 @@ import { ERRORS, isTuttiError } from '../core/errors.ts';
 import { ServerUnreachable } from '../sdk/client/http-client.ts';
 import { addCancel } from './commands/cancel.ts';
 import { addConfig } from './commands/config-show.ts';
+import { addCopy } from './commands/copy.ts';
 import { addDev } from './commands/dev.ts';
+import { addEvents } from './commands/events.ts';
 import { addExplain } from './commands/explain.ts';
+import { addHandlers } from './commands/handlers.ts';
 import { addLs } from './commands/ls.ts';
+import { addRetry } from './commands/retry.ts';
 import { addRun } from './commands/run.ts';
 import { addServe } from './commands/serve.ts';
 import { addShow } from './commands/show.ts';
@@ -38,9 +42,13 @@ export const buildProgram = (ctx: CommandContext): Command => {
   addRun(program, ctx);
   addLs(program, ctx);
   addShow(program, ctx);
+  addEvents(program, ctx);
   addExplain(program, ctx);
   addCancel(program, ctx);
+  addRetry(program, ctx);
+  addCopy(program, ctx);
   addTemplate(program, ctx);
+  addHandlers(program, ctx);
   addConfig(program, ctx);
   // Settings do not pass to commands that exist already, so every one of them gets its own.
   const settle = (command: Command): void => {

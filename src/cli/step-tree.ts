@@ -2,12 +2,16 @@
  * Draws a task as a tree of its steps. A graph is not a tree: a step hangs below its deepest dependency, and when it has more than
  * the steps above it, the line says after which; `?` marks an optional one. Pure: views and a clock reading in, lines out.
  */
-import type { StepStateName, TaskStateName } from '../engine/views.ts';
+import type { ShownStepState, TaskStateName } from '../engine/views.ts';
+import { type BarFacts, barOf, percentOf, progressWords } from './progress-bars.ts';
 import { type Colour, duration, fit, pad, type Paint, printable } from './terminal.ts';
 
 export interface TreeStep {
+  id?: string;
+  /** A step that it is filed under hangs above it, whatever it waits for. */
+  parentId?: string | null;
   name: string;
-  state: StepStateName;
+  state: ShownStepState;
   attempts: number;
   maxAttempts: number;
   /** Milliseconds since 1970. */
@@ -18,7 +22,7 @@ export interface TreeStep {
   /** Last error, or why a cancelled step was cancelled. */
   note?: string | null;
   /** 0..1, and what the handler says about it. */
-  progress?: { fraction: number; message: string | null } | null;
+  progress?: (BarFacts & { message: string | null }) | null;
 }
 
 export interface TreeTask {
@@ -77,6 +81,8 @@ interface Node {
   level: number;
   children: number[];
   parent: number;
+  /** Hangs below a dependency, not below a parent. */
+  loose?: boolean;
 }
 
 /** Levels (longest way from a root) and parents. Steps may arrive in any order; a dependency that is not among them is ignored. */
@@ -97,6 +103,21 @@ const arrange = (steps: readonly TreeStep[]): { nodes: Node[]; roots: number[] }
       node.parent = d;
     }
   }
+  const byId = new Map(steps.flatMap((s, i) => (s.id === undefined ? [] : [[s.id, i] as const])));
+  steps.forEach((s, i) => {
+    const parent = s.parentId == null ? undefined : byId.get(s.parentId);
+    if (parent !== undefined && parent !== i) nodes[i].parent = parent;
+    else nodes[i].loose = true;
+  });
+  // A parent that waits for a step below it hangs at the edge, or the two would hang below each other.
+  nodes.forEach((node, i) => {
+    if (!node.loose) return;
+    for (let up = node.parent; up >= 0; up = nodes[up].parent) {
+      if (up !== i) continue;
+      node.parent = -1;
+      return;
+    }
+  });
   const roots: number[] = [];
   nodes.forEach((node, i) => (node.parent < 0 ? roots.push(i) : nodes[node.parent].children.push(i)));
   return { nodes, roots };
@@ -182,8 +203,8 @@ export const drawStepTree = (task: TreeTask, steps: readonly TreeStep[], o: Draw
     const room = Math.max(0, nameWidth - head.length - 2);
     const name = pad(fit(printable(step.name), room), room);
     const doing =
-      step.state === 'in_progress' && step.progress
-        ? `${Math.round(step.progress.fraction * 100)} %${step.progress.message ? ` ${step.progress.message}` : ''}`
+      (step.state === 'in_progress' || step.state === 'waiting_for_children' || step.state === 'waiting_for_retry') && step.progress
+        ? `${barOf(step.progress.fraction, 10)} ${percentOf(step.progress.fraction)} ${progressWords(step.progress)}`.trimEnd()
         : '';
     // The line is short: what went wrong says more than what it waited for.
     const note = step.state === 'complete' ? '' : (step.note ?? '');

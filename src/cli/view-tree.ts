@@ -12,6 +12,8 @@ export const taskOfView = (t: TaskView): TreeTask => ({
 });
 
 export const stepOfView = (s: StepView): TreeStep => ({
+  id: s.id,
+  parentId: s.parentId,
   name: s.name,
   state: s.state,
   attempts: s.attempts,

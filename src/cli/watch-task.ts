@@ -23,7 +23,7 @@ export const drawTask = (task: WireTask, o: Parameters<typeof drawStepTree>[2]):
     : drawStepTree(treeTask(task), task.steps.map(treeStep), o);
 
 /** One event as a line of text. */
-export const eventLine = (event: WireTaskEvent): string => {
+export const eventLine = (event: Pick<WireTaskEvent, 'at' | 'type' | 'data'>): string => {
   const d = event.data as Record<string, unknown>;
   const word = (v: unknown): string => (typeof v === 'string' || typeof v === 'number' ? printable(String(v)) : '');
   const text = (key: string): string => word(d[key]);
@@ -40,6 +40,8 @@ export const eventLine = (event: WireTaskEvent): string => {
     }
     case 'step.progress':
       return `${at}  ${step}  ${Math.round(Number(d.fraction ?? 0) * 100)} %${text('message') && `  ${text('message')}`}`;
+    case 'step.added':
+      return `${at}  ${step}  added${text('parent') && `  below ${text('parent')}`}`;
     case 'step.attempt':
       return `${at}  ${step}  attempt ended: ${text('outcome')}${error}`;
     case 'steps.ended':

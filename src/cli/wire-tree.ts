@@ -16,6 +16,8 @@ export const treeTask = (
 });
 
 export const treeStep = (s: WireStep): TreeStep => ({
+  id: s.step_uuid,
+  parentId: s.parent_id,
   name: s.name,
   state: s.current_state,
   attempts: s.attempts,
@@ -25,5 +27,5 @@ export const treeStep = (s: WireStep): TreeStep => ({
   nextRetryAt: time(s.next_retry_at),
   dependencies: s.dependencies,
   note: s.reason ?? s.error?.message ?? null,
-  progress: s.progress,
+  progress: s.progress === null ? null : { ...s.progress, etaMs: s.progress.eta_ms },
 });

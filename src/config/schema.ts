@@ -96,6 +96,8 @@ export const SCHEMA = {
     context_items: integer(1000, 1, 10_000_000, 'Most members of one array or object in a task input.'),
     context_string: integer(10_000, 1, 64 * MIB, 'Longest string in a task input, in characters.'),
     value_bytes: integer(MIB, 1024, 64 * MIB, 'Largest result or checkpoint of a step, in bytes of JSON.'),
+    tree_elements: integer(200_000, 1, 10_000_000, 'Most elements of one submitted tree, children included.'),
+    tree_bytes: integer(256 * MIB, 1024, 8192 * MIB, 'Largest sum of the inputs of one submitted tree, in characters of JSON.'),
     body_bytes: integer(2 * MIB, 1024, 1024 * MIB, 'Largest request body over HTTP, in bytes.'),
   },
   turn: {

@@ -20,6 +20,14 @@ The server describes itself: an explorer at \`/docs\`, OpenAPI 3.1 at \`/docs/op
 - \`failed_steps\` names the steps that ended in error, those included whose failure was handled; \`failed_steps_count\` counts them.
 - Events: \`GET /v1/tasks/{id}/events\` sends every event of the task's log and then live ones, and closes after the last. Come back with
   \`Last-Event-ID\` and nothing is lost or sent twice; 204 says that there is nothing left. Progress events carry no id and are not replayed.
+- Events of all tasks: \`GET /v1/events\` with \`Accept: text/event-stream\` sends them in the order they were committed and stays open; without
+  it you get a page, and \`next_cursor\` leads to the next one. Ids are cursors: give the last one back as \`Last-Event-ID\` or \`after\`, and
+  nothing is lost or sent twice. \`after=now\` begins with what comes; without either you get all that is kept. While nothing matches, the stream
+  moves its id on by itself, so that a cursor does not grow old. Filters (\`type\`, \`task\`, \`namespace\`, \`name\`, \`state\`) are applied to the log as
+  it is read: they save sending, not reading, except \`task\`. So a page may hold few events, or none, and have more (\`has_more\`).
+- A task that retention or \`purge\` removes takes its events along. A cursor answers 410 (GONE) when events behind it, and newer than any removed
+  before it was given, have been removed since: begin anew without a cursor, or with \`after=now\`. Gaps that were there before are passed over, and
+  so is what is removed while a stream is open.
 
 | Method | Path | What it does | Key |
 | --- | --- | --- | --- |

@@ -1,7 +1,7 @@
 /** The route table as an OpenAPI 3.1 document. Built once, when the server starts or a document is written. */
 import { z } from 'zod';
 import { ERRORS, type ErrorCode } from '../core/errors.ts';
-import { HANDLER_NAMES, ROUTES, type Route } from './routes.ts';
+import { HANDLER_NAMES, isStream, ROUTES, type Route } from './routes.ts';
 import { components } from './wire.ts';
 
 type Schema = Record<string, unknown>;
@@ -43,9 +43,14 @@ function operation(name: string, r: Route): Record<string, unknown> {
     tags: [r.tag],
     ...(r.permission === null ? { security: [] } : { security: [{ apiKey: [] }, { bearer: [] }], 'x-permission': r.permission }),
     ...parameters(r),
-    ...(r.body === undefined ? {} : { requestBody: { required: !r.bodyOptional, content: { 'application/json': { schema: schemaOf(r.body, 'input') } } } }),
+    ...(r.body === undefined ? {} : { requestBody: { required: !r.bodyOptional, content: bodyContent(r) } }),
     responses: responses(r),
   };
+}
+
+function bodyContent(r: Route & { body?: z.ZodType }): Record<string, unknown> {
+  const json = { 'application/json': { schema: schemaOf(r.body!, 'input') } };
+  return r.lines ? { ...json, 'application/x-ndjson': { schema: { type: 'string', description: 'One element a line' } } } : json;
 }
 
 function parameters(r: Route): { parameters?: unknown[] } {
@@ -60,23 +65,25 @@ function parameters(r: Route): { parameters?: unknown[] } {
     }));
   };
   const all = [...of('path', r.params), ...of('query', r.query)];
-  if (r.contentType === 'text/event-stream') {
+  if (isStream(r)) {
     all.push({ name: 'Last-Event-ID', in: 'header', required: false, description: 'Id of the last event received', schema: { type: 'string' } });
   }
   return all.length === 0 ? {} : { parameters: all };
 }
 
 function responses(r: Route): Record<string, unknown> {
-  const content = (schema: z.ZodType | null) => {
+  const content = (schema: z.ZodType | null): { content?: Record<string, { schema: Schema }> } => {
     if (schema === null && r.contentType === undefined) return {};
     const type = (r.contentType ?? 'application/json').split(';')[0];
     return { content: { [type]: { schema: schema === null ? {} : schemaOf(schema, 'output') } } };
   };
+  const ok = content(r.response);
+  if (r.stream !== undefined && ok.content !== undefined) ok.content['text/event-stream'] = { schema: schemaOf(r.stream, 'output') };
   const out: Record<string, unknown> = {
     [r.status]: {
       description: r.status === 201 ? 'Created' : 'OK',
-      ...(r.path === '/v1/tasks' && r.method === 'POST' ? { headers: { Location: { schema: { type: 'string' } } } } : {}),
-      ...content(r.response),
+      ...((r.path === '/v1/tasks' || r.path === '/v1/trees') && r.method === 'POST' ? { headers: { Location: { schema: { type: 'string' } } } } : {}),
+      ...ok,
     },
   };
   for (const [status, also] of Object.entries(r.also ?? {})) {

@@ -3,7 +3,8 @@
  * what a state allows is the engine's to say. Unknown keys are refused by name, so that a misspelt one cannot be ignored.
  */
 import { z } from 'zod';
-import { taskStatus } from './status.ts';
+import { EVENT_TYPES } from '../engine/views.ts';
+import { stepState, taskStatus } from './status.ts';
 import { components } from './wire.ts';
 
 const PRIORITY = 'must be an integer from 0 (urgent) to 3';
@@ -23,11 +24,14 @@ const taskRequestFields = {
   context: anyObject.default({}).describe('The input of the task; checked against the schema of the template'),
   priority: priority.optional().describe('0 is urgent and goes first. Absent: what the template says, else 2'),
   tags: tags.optional(),
+  key: name.optional().describe('Unique among the live tasks of the template; 409 while one has it'),
   initiator: text(255).optional(),
   source_system: text(255).optional(),
   reason: text(2000).optional(),
   correlation_id: uuid.optional(),
   parent_correlation_id: uuid.optional(),
+  expected_bytes: z.int().min(0).optional().describe('Size of the whole, for its progress'),
+  expected_items: z.int().min(0).optional(),
   options: anyObject.optional().describe('Kept with the task; the engine does not read it'),
   requested_at: z
     .string({ error: 'must be a string' })
@@ -51,6 +55,26 @@ export const bulkRequest = z
     { error: objectError('the body must be a JSON object') },
   )
   .register(components, { id: 'BulkCreateRequest' });
+
+const elements = z
+  .array(z.unknown(), { error: 'must be an array' })
+  .describe('Elements: id, name, parent_id, dependencies, priority, inputs, params.executor_id, schemas, user_id, children and what docs/trees.md names');
+
+const { name: _name, namespace: _namespace, version: _version, context: _context, requested_at: _requestedAt, ...treeRequestFields } = taskRequestFields;
+
+export const treeRequest = z
+  .union([
+    elements,
+    z.strictObject(
+      { tasks: elements, execute: z.boolean().optional().describe('false: stored, and nothing runs until it is executed; default true'), ...treeRequestFields },
+      { error: objectError('the body must be an array of elements, or an object with tasks') },
+    ),
+  ])
+  .register(components, { id: 'TreeRequest', description: 'A tree: its elements, or an object that holds them under tasks.' });
+
+export const addedSteps = z
+  .union([elements, z.strictObject({ tasks: elements }, { error: objectError('the body must be an array of elements, or an object with tasks') })])
+  .register(components, { id: 'AddedSteps' });
 
 export const cancelRequest = z
   .strictObject({ error_message: text(2000).optional() }, { error: objectError('the body must be a JSON object') })
@@ -83,25 +107,58 @@ export const listQuery = z.strictObject({
   initiator: filter,
   source_system: filter,
   tag: filter,
+  key: filter.describe('Of all tasks, live or ended, that were given this key'),
   cursor: text(512).min(1, { error: 'must not be empty' }).optional().describe('next_cursor of the page before'),
   limit: whole(1, 100).optional().describe(`Tasks per answer with a cursor; default ${PAGE_SIZE}`),
   page: whole(1, 1_000_000).optional().describe('From 1; instead of cursor'),
   per_page: whole(1, 100).optional().describe(`Tasks per page; default ${PAGE_SIZE}`),
 });
 export const taskQuery = z.strictObject({ steps: flag.optional().describe('false leaves out the steps') });
-export const stepsQuery = z.strictObject({ results: flag.optional().describe('false leaves out the results') });
+export const stepsQuery = z.strictObject({
+  results: flag.optional().describe('false leaves out the results'),
+  inputs: flag.optional().describe('true gives the inputs of steps that have their own'),
+  not_taken: flag.optional().describe('true shows steps that no decision has chosen, too'),
+});
+export const newTreeQuery = z.strictObject({
+  execute: flag.optional().describe('As in the body, for a body of lines'),
+  key: name.optional(),
+  tag: z
+    .preprocess(splitList, tags)
+    .optional()
+    .describe('Repeat it or separate with commas'),
+  priority: whole(0, 3).optional(),
+});
+export const treeQuery = z.strictObject({
+  parent: name.optional().describe('Begin below this step; id or name. Default: the task'),
+  cursor: text(64).min(1, { error: 'must not be empty' }).optional().describe('next_cursor of the same parent'),
+  limit: whole(1, 1000).optional().describe('Children to list of each step; default 100. An answer holds 1,000 steps at most'),
+  depth: whole(1, 1000).optional().describe('Levels to go down; default all'),
+});
 export const deleteQuery = z.strictObject({
   error_message: text(2000).optional().describe('Kept as the error of what is cancelled; default "Cancelled by user"'),
   purge: flag.optional().describe('true removes a task that has ended, with its steps, events and audit'),
 });
-export const explainQuery = z.strictObject({ step: text(128).min(1).optional().describe('Id or name of one step') });
+export const explainQuery = z.strictObject({ step: text(255).min(1).optional().describe('Id or name of one step') });
 export const eventsQuery = z.strictObject({ after: text(32).optional().describe('Send what follows this event; as Last-Event-ID') });
+const eventTypes = z.preprocess(splitList, z.array(z.enum(EVENT_TYPES, { error: `must be any of ${EVENT_TYPES.join(', ')}` })));
+const anyStates = [...new Set([...taskStatus.options, ...stepState.options])];
+const eventStates = z.preprocess(splitList, z.array(z.enum(anyStates, { error: `must be any of ${anyStates.join(', ')}` })));
+export const allEventsQuery = z.strictObject({
+  after: text(128).optional().describe('A cursor: send what follows it; as Last-Event-ID. `now`: only what comes from here on. Default: all that is kept'),
+  type: eventTypes.optional().describe('Any of these types; repeat it or separate with commas'),
+  task: uuid.optional().describe('Of this task'),
+  namespace: filter.describe('Of tasks whose template is in this namespace'),
+  name: filter.describe('Of tasks whose template has this name'),
+  state: eventStates.optional().describe('That put a task or a step in any of these states; repeat it or separate with commas'),
+  limit: whole(1, 1000).optional().describe('Events per page, default 100; not for a stream'),
+});
 export const templatesQuery = z.strictObject({ namespace: filter });
 
 const part = z.string().min(1).max(255);
 export const noParams = z.strictObject({});
 export const taskParams = z.strictObject({ id: uuid });
-export const stepParams = z.strictObject({ id: uuid, step: part.describe('Id or name of the step') });
+export const stepParams = z.strictObject({ id: uuid, step: part.describe('Id (generated or supplied) or name of the step') });
+export const elementParams = z.strictObject({ step: part.describe('Id of the step, generated or supplied') });
 export const templateNameParams = z.strictObject({ namespace: part, name: part });
 export const templateParams = z.strictObject({ namespace: part, name: part, version: part });
 

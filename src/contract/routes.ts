@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod';
 import type { ErrorCode } from '../core/errors.ts';
+import { COPY_ROUTES } from './copy-routes.ts';
 import * as request from './requests.ts';
 import * as wire from './wire.ts';
 
@@ -19,7 +20,7 @@ export type Permission =
   | 'system:handlers_read'
   | 'system:analytics_read';
 
-export type Tag = 'Tasks' | 'Steps' | 'Templates' | 'Health' | 'Operations';
+export type Tag = 'Tasks' | 'Trees' | 'Steps' | 'Events' | 'Templates' | 'Health' | 'Operations';
 
 export interface Route {
   method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
@@ -34,6 +35,8 @@ export interface Route {
   query: z.ZodObject;
   /** Absent: takes none. */
   body?: z.ZodType;
+  /** Takes application/x-ndjson too, one element of the body a line, as a stream without limit of its own. */
+  lines?: true;
   /** The body may be left out. */
   bodyOptional?: true;
   status: 200 | 201 | 204;
@@ -41,6 +44,8 @@ export interface Route {
   response: z.ZodType | null;
   /** Default application/json. */
   contentType?: string;
+  /** Answers with server-sent events too, one of these each, where `Accept` asks for text/event-stream. */
+  stream?: z.ZodType;
   /** Other statuses that are no error. */
   also?: Record<number, { description: string; response: z.ZodType | null }>;
   errors: readonly ErrorCode[];
@@ -51,6 +56,7 @@ const CREATE_ERRORS = [
   'INVALID_JSON',
   'UNSTORABLE_VALUE',
   'TEMPLATE_NOT_FOUND',
+  'ALREADY_EXISTS',
   'BODY_TOO_LARGE',
   'UNSUPPORTED_MEDIA_TYPE',
   'UNKNOWN_HANDLER',
@@ -59,6 +65,22 @@ const CREATE_ERRORS = [
   'SHUTTING_DOWN',
 ] as const;
 const READ_TASK = ['INVALID_ID', 'NOT_FOUND'] as const;
+const RESET_ERRORS = [...READ_TASK, 'ILLEGAL_STATE', 'BACKPRESSURE', 'STORE_UNAVAILABLE', 'SHUTTING_DOWN'] as const;
+
+const TREE_ERRORS = [
+  'INVALID_INPUT',
+  'INVALID_JSON',
+  'UNSTORABLE_VALUE',
+  'VALUE_TOO_LARGE',
+  'BODY_TOO_LARGE',
+  'UNSUPPORTED_MEDIA_TYPE',
+  'UNKNOWN_HANDLER',
+  'ALREADY_EXISTS',
+  'BACKPRESSURE',
+  'STORE_UNAVAILABLE',
+  'SHUTTING_DOWN',
+] as const;
+const VERB_ERRORS = ['ILLEGAL_STATE', 'BACKPRESSURE', 'STORE_UNAVAILABLE', 'SHUTTING_DOWN'] as const;
 
 const { noParams, noQuery, taskParams, stepParams } = request;
 
@@ -234,6 +256,137 @@ export const ROUTES = {
     response: wire.logLine.array(),
     errors: READ_TASK,
   },
+  resetTask: {
+    method: 'POST',
+    path: '/v1/tasks/{id}/reset',
+    summary: 'Run again what failed of a task',
+    tag: 'Tasks',
+    permission: 'steps:resolve',
+    description:
+      'Steps in error, those that were cancelled by a failure and those that depend on them run again; all others keep their results. What a ' +
+      'person cancelled stays. 409 with the state and the legal verbs when nothing has failed.',
+    params: taskParams,
+    query: noQuery,
+    status: 200,
+    response: wire.task,
+    errors: RESET_ERRORS,
+  },
+  resetStep: {
+    method: 'POST',
+    path: '/v1/tasks/{id}/workflow_steps/{step}/reset',
+    summary: 'Run a failed step again, and what depends on it',
+    tag: 'Steps',
+    permission: 'steps:resolve',
+    params: stepParams,
+    query: noQuery,
+    status: 200,
+    response: wire.step,
+    errors: RESET_ERRORS,
+  },
+  cancelStep: {
+    method: 'POST',
+    path: '/v1/tasks/{id}/workflow_steps/{step}/cancel',
+    summary: 'Cancel one step',
+    tag: 'Steps',
+    permission: 'tasks:cancel',
+    description:
+      'It ends at once, with its tied children and what requires it; its siblings go on. A running handler is told to stop, unless it is not ' +
+      'cancelable: `stopping` says that it has not returned. 409, with the status it has, when it has ended already.',
+    params: stepParams,
+    query: noQuery,
+    body: request.cancelRequest,
+    bodyOptional: true,
+    status: 200,
+    response: wire.step,
+    errors: ['INVALID_INPUT', 'INVALID_JSON', ...READ_TASK, ...VERB_ERRORS],
+  },
+  findStep: {
+    method: 'GET',
+    path: '/v1/steps/{step}',
+    summary: 'A step of any task, by its id',
+    tag: 'Steps',
+    permission: 'steps:read',
+    params: request.elementParams,
+    query: noQuery,
+    status: 200,
+    response: wire.step,
+    errors: ['NOT_FOUND'],
+  },
+  createTree: {
+    method: 'POST',
+    path: '/v1/trees',
+    summary: 'Create a task from a tree of elements',
+    tag: 'Trees',
+    permission: 'tasks:create',
+    description:
+      'All of it or nothing; answers once it is durable. The body is an array of elements, an object with `tasks`, or one element a line ' +
+      '(application/x-ndjson), which is how trees of more than a few thousand elements are sent: lines are taken as they come.',
+    params: noParams,
+    query: request.newTreeQuery,
+    body: request.treeRequest,
+    lines: true,
+    status: 201,
+    response: wire.treeCreated,
+    errors: TREE_ERRORS,
+  },
+  getTree: {
+    method: 'GET',
+    path: '/v1/trees/{id}',
+    summary: 'Steps of a task as they are filed, with calculated status and progress',
+    tag: 'Trees',
+    permission: 'steps:read',
+    description: 'Children of the task or of one step, and what stands below them, level by level. Every step says how many children it has and where to go on.',
+    params: taskParams,
+    query: request.treeQuery,
+    status: 200,
+    response: wire.tree,
+    errors: ['INVALID_INPUT', 'INVALID_CURSOR', ...READ_TASK],
+  },
+  executeTree: {
+    method: 'POST',
+    path: '/v1/trees/{id}/execute',
+    summary: 'Let a task run that was created with `execute: false`',
+    tag: 'Trees',
+    permission: 'tasks:create',
+    params: taskParams,
+    query: noQuery,
+    status: 200,
+    response: wire.task,
+    errors: [...READ_TASK, ...VERB_ERRORS],
+  },
+  addSteps: {
+    method: 'POST',
+    path: '/v1/trees/{id}/steps',
+    summary: 'Add up to 1,000 elements to a task that has not ended',
+    tag: 'Trees',
+    permission: 'tasks:create',
+    description: 'All or none. They may name steps of the task, by id or name, as parents and dependencies. 409 when the task has ended.',
+    params: taskParams,
+    query: noQuery,
+    body: request.addedSteps,
+    status: 201,
+    response: wire.step.array(),
+    errors: [...TREE_ERRORS, ...READ_TASK, 'ILLEGAL_STATE'],
+  },
+  ...COPY_ROUTES,
+  allEvents: {
+    method: 'GET',
+    path: '/v1/events',
+    summary: 'Events of all tasks, as pages or as a stream (server-sent events)',
+    tag: 'Events',
+    permission: 'tasks:read',
+    description:
+      'In the order they were committed, from `Last-Event-ID` (or `after`; default: the oldest that is kept) on. With ' +
+      '`Accept: text/event-stream` it goes on with live ones and stays open; else it answers with one page. Filters are applied to the log ' +
+      'as it is read: a rare event is found by reading past all others, so a page may hold few events, or none, and have more; only `task` ' +
+      'saves reading. 410: events behind the cursor were removed with their tasks since it was given.',
+    params: noParams,
+    query: request.allEventsQuery,
+    status: 200,
+    response: wire.eventPage,
+    stream: wire.globalEvent,
+    errors: ['INVALID_INPUT', 'INVALID_ID', 'INVALID_CURSOR', 'NOT_FOUND', 'GONE', 'STORE_UNAVAILABLE', 'SHUTTING_DOWN'],
+  },
   listTemplates: {
     method: 'GET',
     path: '/v1/templates',
@@ -269,6 +422,18 @@ export const ROUTES = {
     status: 200,
     response: wire.templateDetail,
     errors: ['TEMPLATE_NOT_FOUND'],
+  },
+  listHandlers: {
+    method: 'GET',
+    path: '/v1/handlers',
+    summary: 'Handlers that the connected workers have',
+    tag: 'Operations',
+    permission: 'system:handlers_read',
+    params: noParams,
+    query: noQuery,
+    status: 200,
+    response: wire.handlerList,
+    errors: [],
   },
   health: {
     method: 'GET',
@@ -347,6 +512,9 @@ export const ROUTES = {
     errors: [],
   },
 } as const satisfies Record<string, Route>;
+
+/** May answer with a stream that does not end. */
+export const isStream = (r: Route): boolean => r.contentType === 'text/event-stream' || r.stream !== undefined;
 
 export type HandlerName = keyof typeof ROUTES;
 

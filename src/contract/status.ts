@@ -1,10 +1,14 @@
 /** The words for states on the wire, and what may be asked of them. */
 import { z } from 'zod';
+import { SIMPLE_STATUSES } from '../core/simple-status.ts';
 import { STEP_STATES } from '../core/step-states.ts';
 import { TASK_STATES, isTaskTerminal } from '../core/task-states.ts';
 
 export const taskStatus = z.enum(TASK_STATES);
 export const stepState = z.enum(STEP_STATES);
+/** Also steps of a template that are not there: not chosen, or not yet. They are shown only where they are asked for. */
+export const shownStepState = z.enum([...STEP_STATES, 'undecided', 'not_taken']);
+export const simpleStatus = z.enum(SIMPLE_STATUSES);
 
 /** The eight states that show for a step when its two waits are folded into pending and in_progress. */
 export const baseState = z.enum(['pending', 'enqueued', 'in_progress', 'enqueued_for_orchestration', 'complete', 'error', 'cancelled', 'resolved_manually']);

@@ -1,7 +1,11 @@
 /** From the engine's views to the wire: snake_case, RFC 3339 times, every optional field spelt out as null. */
-import type { AuditView, ExplainView, ListRequest, ListResult, StepView, TaskEvent, TaskView, TemplateView } from '../engine/views.ts';
+import type { AuditView, EventPage, ExplainView, GlobalEvent, ListRequest, ListResult, StepView, TaskEvent, TaskView, TemplateView, TreeNode, TreeSubmitted, TreeView } from '../engine/views.ts';
+import type { HandlerView } from '../engine/worker-port.ts';
 import type {
   WireAuditRow,
+  WireEventPage,
+  WireGlobalEvent,
+  WireHandler,
   WireLogLine,
   WireStep,
   WireStepExplanation,
@@ -11,6 +15,9 @@ import type {
   WireTaskSummary,
   WireTemplateDetail,
   WireTemplateSummary,
+  WireTree,
+  WireTreeCreated,
+  WireTreeNode,
 } from './wire.ts';
 
 const time = (ms: number): string => new Date(ms).toISOString();
@@ -33,6 +40,10 @@ export const taskSummaryToWire = (t: TaskView): WireTaskSummary => ({
   source_system: t.sourceSystem,
   reason: t.reason,
   tags: t.tags,
+  key: t.key,
+  user_id: t.userId,
+  simple_status: t.simpleStatus,
+  progress: t.progress,
   correlation_id: t.correlationId,
   parent_correlation_id: t.parentCorrelationId,
   error: t.error,
@@ -61,11 +72,22 @@ export function stepToWire(s: StepView, o: { results: boolean }): WireStep {
   const wire: WireStep = {
     step_uuid: s.id,
     task_uuid: s.taskId,
+    id: s.elementId ?? s.id,
+    parent_id: s.parentId,
     name: s.name,
+    type: s.type,
     handler: s.handler,
     current_state: s.state,
     base_state: s.baseState,
+    status: s.simpleStatus,
     reason: s.reason,
+    tied: s.tied,
+    has_children: s.hasChildren,
+    key: s.key,
+    user_id: s.userId,
+    params: s.params,
+    schemas: s.schemas,
+    origin: s.origin && { type: s.origin.type, task_uuid: s.origin.taskId, step_uuid: s.origin.stepId },
     created_at: time(s.createdAt),
     updated_at: time(s.updatedAt),
     started_at: timeOrNull(s.startedAt),
@@ -83,13 +105,37 @@ export function stepToWire(s: StepView, o: { results: boolean }): WireStep {
     last_attempted_at: timeOrNull(s.lastAttemptedAt),
     priority: s.priority,
     error: s.error,
-    progress: s.progress && { fraction: s.progress.fraction, message: s.progress.message, at: time(s.progress.at) },
+    progress: progressToWire(s.progress),
     stopping: s.stopping,
+    needs_reexecution: s.needsReexecution,
   };
   if (o.results) wire.results = s.result ?? null;
+  if (s.inputs !== undefined) wire.inputs = s.inputs;
   if (s.checkpoint !== undefined) wire.checkpoint = s.checkpoint;
   return wire;
 }
+
+export const treeSubmittedToWire = (t: TreeSubmitted): WireTreeCreated => ({ ...taskToWire(t.task), roots: t.roots, elements: t.elements });
+
+export const treeToWire = (t: TreeView): WireTree => ({
+  task_uuid: t.taskId,
+  parent: t.parent && stepToWire(t.parent, { results: false }),
+  ...branchToWire(t),
+});
+
+const branchToWire = (t: Omit<TreeNode, 'step'>): Omit<WireTree, 'task_uuid' | 'parent'> => ({
+  tree_status: t.status,
+  tree_progress: t.progress,
+  child_count: t.childCount,
+  next_cursor: t.nextCursor,
+  children: t.children.map((c): WireTreeNode => ({ ...stepToWire(c.step, { results: false }), ...branchToWire(c) })),
+});
+
+const progressToWire = (p: StepView['progress']): WireStep['progress'] => {
+  if (p === null) return null;
+  const { etaMs, at, ...rest } = p;
+  return { ...rest, at: time(at), eta_ms: etaMs };
+};
 
 export const auditToWire = (a: AuditView): WireAuditRow => ({
   audit_uuid: auditUuid(a.stepId, a.token),
@@ -98,6 +144,7 @@ export const auditToWire = (a: AuditView): WireAuditRow => ({
   step_name: a.stepName,
   token: a.token,
   attempt: a.attempt,
+  phase: a.phase,
   recorded_at: time(a.recordedAt),
   started_at: time(a.startedAt),
   outcome: a.outcome,
@@ -135,6 +182,19 @@ export function eventToWire(e: TaskEvent): WireTaskEvent {
   if (e.last) wire.last = true;
   return wire;
 }
+
+export function globalEventToWire(e: GlobalEvent): WireGlobalEvent {
+  const wire: WireGlobalEvent = { at: time(e.at), type: e.type, task_uuid: e.taskId, namespace: e.namespace, name: e.name, data: e.data };
+  if (e.seq !== undefined) wire.seq = e.seq;
+  if (e.cursor !== undefined) wire.cursor = e.cursor;
+  return wire;
+}
+
+export const eventPageToWire = (p: EventPage): WireEventPage => ({
+  events: p.events.map(globalEventToWire),
+  next_cursor: p.nextCursor,
+  has_more: p.hasMore,
+});
 
 export function taskListToWire(r: ListResult, asked: ListRequest): WireTaskList {
   return { tasks: r.tasks.map(taskSummaryToWire), next_cursor: r.nextCursor, pagination: paginationOf(r, asked) };
@@ -199,6 +259,20 @@ export function templateToWire(t: TemplateView): WireTemplateDetail {
     lifecycle: d.lifecycle === undefined ? null : snakeKeys(d.lifecycle),
   };
 }
+
+export const handlerToWire = (h: HandlerView): WireHandler => ({
+  id: h.id,
+  aliases: h.aliases,
+  description: h.description,
+  tags: h.tags,
+  input_schema: h.inputSchema,
+  output_schema: h.outputSchema,
+  cancelable: h.cancelable,
+  has_finalize: h.hasFinalize,
+  has_on_abort: h.hasOnAbort,
+  source: h.source,
+  methods: h.methods,
+});
 
 const snakeKeys = (o: object): Record<string, unknown> =>
   Object.fromEntries(Object.entries(o).map(([k, v]) => [k.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`), v]));

@@ -4,7 +4,8 @@
  * program that embeds us.
  */
 import { z } from 'zod';
-import { baseState, executionStatus, healthStatus, recommendedAction, stepState, taskStatus } from './status.ts';
+import { EVENT_TYPES } from '../engine/views.ts';
+import { baseState, executionStatus, healthStatus, recommendedAction, shownStepState, simpleStatus, taskStatus } from './status.ts';
 
 /** Schemas that become `#/components/schemas/<id>`. */
 export const components = z.registry<{ id: string; description?: string }>();
@@ -24,17 +25,41 @@ export const stepError = z
   })
   .register(components, { id: 'StepError', description: 'What a failed attempt left behind.' });
 
-export const progress = z.object({ fraction: z.number().min(0).max(1), message: z.string().nullable(), at: time }).register(components, { id: 'Progress' });
+export const progress = z
+  .object({
+    fraction: z.number().min(0).max(1).describe('Of a step with children the mean of theirs, weighted by size where sizes are known'),
+    message: z.string().nullable(),
+    at: time,
+    done: z.number().nullable(),
+    total: z.number().nullable(),
+    unit: z.enum(['bytes', 'items']).nullable(),
+    parts: z.object({ done: count, total: count }).describe('Children that ended well, of how many'),
+    rate: z.number().nullable().describe('Units per second'),
+    eta_ms: z.number().nullable().describe('To the end, at this speed'),
+  })
+  .register(components, { id: 'Progress' });
 
 export const step = z
   .object({
     step_uuid: uuid,
     task_uuid: uuid,
+    id: z.string().describe('What it goes by: the id it was submitted with, else step_uuid'),
+    parent_id: uuid.nullable().describe('step_uuid of the step it is filed under'),
     name: z.string(),
-    handler: z.string(),
-    current_state: stepState,
+    type: z.string().describe('standard, decision, deferred_convergence, batchable or batch_worker'),
+    handler: z.string().describe('Empty for a folder, which runs nothing'),
+    current_state: shownStepState,
     base_state: baseState.describe('current_state with waiting_for_retry shown as pending and waiting_for_children as in_progress'),
+    status: simpleStatus.describe('The five words by which trees are spoken of'),
     reason: z.string().nullable().describe('Why a cancelled step was cancelled'),
+    tied: z.boolean().describe("Shares its parent's fate"),
+    has_children: z.boolean(),
+    key: z.string().nullable().describe("What identifies it among its parent's tied children"),
+    user_id: z.string().nullable(),
+    params: object.nullable(),
+    schemas: object.nullable(),
+    origin: z.object({ type: z.string(), task_uuid: uuid, step_uuid: uuid }).nullable().describe('What it is a copy, link or archive of'),
+    inputs: json.optional().describe('As submitted; absent when not asked for, or where the step has none of its own'),
     created_at: time,
     updated_at: time,
     started_at: time.nullable(),
@@ -56,6 +81,7 @@ export const step = z
     checkpoint: json.optional(),
     progress: progress.nullable(),
     stopping: z.boolean().describe('The handler was told to stop and has not returned yet'),
+    needs_reexecution: z.boolean().describe('It failed, or was cancelled by a failure, or was reset, and has not begun anew'),
   })
   .register(components, { id: 'StepResponse' });
 
@@ -75,6 +101,10 @@ const taskFields = {
   source_system: z.string(),
   reason: z.string(),
   tags: z.array(z.string()),
+  key: z.string().nullable().describe('Unique among the live tasks of the template'),
+  user_id: z.string().nullable().describe('Owner of an ad hoc task'),
+  simple_status: simpleStatus,
+  progress: z.number().min(0).max(1),
   correlation_id: z.string(),
   parent_correlation_id: z.string().nullable(),
   error: stepError.nullable(),
@@ -102,6 +132,32 @@ export const task = z
     steps: z.array(step).nullable().optional().describe('Without their results; null for a task of more than 1,000 steps'),
   })
   .register(components, { id: 'TaskResponse' });
+
+export const treeCreated = z
+  .object({
+    ...task.shape,
+    roots: z.array(uuid).describe('step_uuid of the elements without parent_id; at most 1,000'),
+    elements: z.record(z.string(), uuid).nullable().describe('step_uuid by the id of each element, or by its name where it has none; null for more than 1,000'),
+  })
+  .register(components, { id: 'TreeCreateResponse' });
+
+const treeFields = {
+  tree_status: simpleStatus.describe('By what stands below it; without children its own'),
+  tree_progress: z.number().min(0).max(1).describe('The mean of its children; without children its own'),
+  child_count: count,
+  next_cursor: z.string().nullable().describe('Give it as `cursor`, with this step as `parent`, for the children that follow; null: there are none'),
+};
+
+const treeStep = z.object({ ...step.shape, ...treeFields });
+export type WireTreeNode = z.output<typeof treeStep> & { children: WireTreeNode[] };
+
+export const treeNode: z.ZodType<WireTreeNode> = z
+  .object({ ...treeStep.shape, children: z.lazy(() => z.array(treeNode)) })
+  .register(components, { id: 'TreeNode', description: 'A step with what is filed under it.' });
+
+export const tree = z
+  .object({ task_uuid: uuid, parent: step.nullable().describe('Null: the task'), ...treeFields, children: z.array(treeNode) })
+  .register(components, { id: 'TreeResponse', description: 'A part of the tree of a task: at most 1,000 steps.' });
 
 export const pagination = z
   .object({
@@ -131,9 +187,10 @@ export const auditRow = z
     step_name: z.string(),
     token: count.describe('The attempt: grows with every attempt of the step, across resets too'),
     attempt: count,
+    phase: z.enum(['run', 'finalize', 'abort']).describe('What the attempt was to do; each phase counts its own attempts'),
     recorded_at: time,
     started_at: time,
-    outcome: z.string().describe('completed, failed, cancelled, timeout, lost, late or stopping'),
+    outcome: z.string().describe('completed, failed, cancelled, timeout, lost, late, returned, stopped or abandoned; of phase abort: aborted, abort_retry, abort_failed or abort_timeout'),
     success: z.boolean(),
     execution_time_ms: z.number().nonnegative(),
     from_state: z.string(),
@@ -146,7 +203,7 @@ export const stepExplanation = z
   .object({
     step_uuid: uuid,
     name: z.string(),
-    current_state: stepState,
+    current_state: shownStepState,
     runnable: z.boolean().describe('Nothing but its turn keeps it from running'),
     gates: z.array(z.object({ kind: z.string(), message: z.string(), details: object })),
   })
@@ -156,16 +213,40 @@ export const logLine = z
   .object({ at: time, level: z.string(), message: z.string(), token: count })
   .register(components, { id: 'LogLine', description: 'A line that a handler logged.' });
 
+const EVENT_WORDS = EVENT_TYPES.join(', ');
+
 export const taskEvent = z
   .object({
     seq: count.optional().describe('Place in the log of the task; absent on progress, which is not replayed'),
     at: time,
-    type: z.string().describe('task.state, step.state, step.attempt, steps.ended, step.progress or task.patched'),
+    type: z.string().describe(EVENT_WORDS),
     task_uuid: uuid,
     data: object,
     last: z.literal(true).optional().describe('The stream closes after this one'),
   })
   .register(components, { id: 'TaskEvent', description: 'The `data` line of one event.' });
+
+const { last: _last, ...eventFields } = taskEvent.shape;
+export const globalEvent = z
+  .object({
+    cursor: z.string().optional().describe('Place in the log of all tasks: give it as `after`; absent on progress, which is not replayed'),
+    namespace: z.string().describe("Of the task's template; empty for a task without one"),
+    name: z.string(),
+    ...eventFields,
+  })
+  .register(components, { id: 'GlobalEvent', description: 'An event with the task it is of: what a page lists and the `data` line of a stream.' });
+
+export const eventPage = z
+  .object({
+    events: z.array(globalEvent),
+    next_cursor: z.string().describe('Give it as `after` for what follows, also when nothing does yet'),
+    has_more: z.boolean().describe('There is more to read now, even if this page is empty'),
+  })
+  .register(components, { id: 'EventPage' });
+
+export const copyPreview = z
+  .object({ elements: z.array(object) })
+  .register(components, { id: 'CopyPreview', description: 'What a copy would be made of.' });
 
 export const bulkResult = z.object({ task_uuids: z.array(uuid), count }).register(components, { id: 'BulkCreateResponse' });
 
@@ -227,6 +308,24 @@ export const templateList = z
   .object({ namespaces: z.array(z.string()), templates: z.array(templateSummary), total_count: count })
   .register(components, { id: 'TemplateListResponse' });
 
+export const handler = z
+  .object({
+    id: z.string().describe('What steps name as their handler'),
+    aliases: z.array(z.string()),
+    description: z.string().nullable(),
+    tags: z.array(z.string()),
+    input_schema: object.nullable().describe('JSON Schema that inputs must fit before the handler runs'),
+    output_schema: object.nullable(),
+    cancelable: z.boolean().describe('False: it gets no signal on cancel while it runs'),
+    has_finalize: z.boolean(),
+    has_on_abort: z.boolean(),
+    source: z.string().nullable().describe('Where the code comes from: a template, a file, built-in'),
+    methods: z.array(z.string()),
+  })
+  .register(components, { id: 'Handler' });
+
+export const handlerList = z.object({ handlers: z.array(handler), total_count: count }).register(components, { id: 'HandlerListResponse' });
+
 const healthWord = z.enum(['starting', 'ready', 'degraded', 'draining', 'stopped']);
 export const health = z.object({ status: healthWord, timestamp: time }).register(components, { id: 'Health' });
 export const liveness = z.object({ status: z.literal('alive'), timestamp: time }).register(components, { id: 'Liveness' });
@@ -263,17 +362,24 @@ export const errorBody = z
 export type WireStepError = z.output<typeof stepError>;
 export type WireStep = z.output<typeof step>;
 export type WireTask = z.output<typeof task>;
+export type WireTreeCreated = z.output<typeof treeCreated>;
+export type WireTree = z.output<typeof tree>;
 export type WireTaskSummary = z.output<typeof taskSummary>;
 export type WireTaskList = z.output<typeof taskList>;
 export type WireAuditRow = z.output<typeof auditRow>;
 export type WireStepExplanation = z.output<typeof stepExplanation>;
 export type WireLogLine = z.output<typeof logLine>;
 export type WireTaskEvent = z.output<typeof taskEvent>;
+export type WireGlobalEvent = z.output<typeof globalEvent>;
+export type WireEventPage = z.output<typeof eventPage>;
+export type WireCopyPreview = z.output<typeof copyPreview>;
 export type WireBulkResult = z.output<typeof bulkResult>;
 export type WireTemplateSummary = z.output<typeof templateSummary>;
 export type WireTemplateDetail = z.output<typeof templateDetail>;
 export type WireTemplateVersions = z.output<typeof templateVersions>;
 export type WireTemplateList = z.output<typeof templateList>;
+export type WireHandler = z.output<typeof handler>;
+export type WireHandlerList = z.output<typeof handlerList>;
 export type WireReadiness = z.output<typeof readiness>;
 export type WireHealthDetail = z.output<typeof healthDetail>;
 export type WireErrorBody = z.output<typeof errorBody>;

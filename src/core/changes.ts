@@ -21,6 +21,8 @@ export interface TaskRow {
   /** Final counts, written with the terminal state; null while the task lives (counters are cache, design.md §3). */
   counts: TaskCounts | null;
   error: string | null;
+  /** Unique among live tasks of the same template; null: none. */
+  key: string | null;
   tags: string[] | null;
   meta: TaskMeta | null;
 }
@@ -33,6 +35,12 @@ export interface TaskMeta {
   correlationId?: string;
   parentCorrelationId?: string;
   options?: unknown;
+  /** Owner of an ad hoc task. */
+  userId?: string;
+  /** Expected size of the whole. */
+  expected?: { total: number; unit: 'bytes' | 'items' };
+  /** How an ad hoc task came to be, and from which. */
+  origin?: { type: 'copy' | 'link' | 'archive' | 'mixed'; task: number };
 }
 
 export interface TaskCounts {
@@ -59,6 +67,8 @@ export interface TaskPatch {
   id: number;
   priority?: number;
   tags?: string[];
+  /** Steps that have rows. */
+  totalSteps?: number;
 }
 
 /**
@@ -78,6 +88,8 @@ export interface StepWrite {
   attempts: number;
   /** 0 run, 1 finalize, 2 abort; of the live or last attempt. */
   phase: number;
+  /** Attempts begun of phase 1 or 2; 0 in phase 0, whose attempts are `attempts`. */
+  phaseAttempts: number;
   /** Boot id of the process that holds the live attempt; null: no live attempt. */
   owner: number | null;
   /** Order of a ready step that waits in the store; null: not ready, or held in memory. Indexed where not null. */
@@ -90,6 +102,8 @@ export interface StepWrite {
   reason: number | null;
   /** JSON of a StepError; null: none. */
   error: string | null;
+  /** The step had ended before this turn: token, phase, phaseAttempts, owner, rank and wakeAt are written, and nothing else. */
+  abortOnly?: boolean;
   /** A hint: the stored row has a rank, which this write clears. A store may pick a statement by it, and decides nothing by it. */
   ranked?: boolean;
   /** Token of the attempt whose result stands (key of its payload); 0: none. */
@@ -106,6 +120,19 @@ export interface PayloadRow {
 }
 
 /**
+ * A payload that is the same as another, which the store copies. `fromToken` 0: the inputs of that step, and where it has none of its
+ * own, those of its task. The source is there: its absence refuses the commit.
+ */
+export interface PayloadCopy {
+  task: number;
+  no: number;
+  token: number;
+  fromTask: number;
+  fromNo: number;
+  fromToken: number;
+}
+
+/**
  * One row per task and turn. `seq` numbers the task's events from 1; the row holds `count` of them, starting at `seq`.
  * (task, seq) is unique: a turn decided on a stale graph meets the key and is refused (I3). `body` is written by log.ts.
  */
@@ -115,6 +142,38 @@ export interface LogRow {
   count: number;
   at: number;
   body: string;
+}
+
+/** A supplied id of an element, unique in the store. */
+export interface ElementId {
+  id: string;
+  task: number;
+  no: number;
+}
+
+/** A step that stands for one of another task, which may not be removed meanwhile. */
+export interface LinkRow {
+  task: number;
+  no: number;
+  toTask: number;
+  toNo: number;
+}
+
+/** A step that no template defines. Its inputs are the payload (task, no, 0). */
+export interface NodeRow {
+  task: number;
+  no: number;
+  parent: number | null;
+  /** Token of the parent's attempt that asked for it last; 0: it was submitted. */
+  asked: number;
+  /** JSON text of a NodeDefinition. */
+  body: string;
+}
+
+export interface NodeUpdate {
+  task: number;
+  no: number;
+  asked: number;
 }
 
 export interface CheckpointWrite {
@@ -134,6 +193,13 @@ export interface DeadLetterRow {
   reason: string;
   /** JSON text: what a person needs to see. */
   snapshot: string;
+}
+
+/** The open dead letter of this task, if there is one, needs nobody any more. */
+export interface DeadLetterClosing {
+  task: number;
+  at: number;
+  resolution: 'reset';
 }
 
 export interface AttemptLogLine {
@@ -157,11 +223,18 @@ export class ChangeSet {
   readonly taskUpdates: TaskUpdate[] = [];
   readonly taskPatches: TaskPatch[] = [];
   readonly steps: StepWrite[] = [];
+  readonly nodes: NodeRow[] = [];
+  readonly nodeUpdates: NodeUpdate[] = [];
+  readonly elementIds: ElementId[] = [];
+  readonly links: LinkRow[] = [];
   readonly releases: ReleaseRow[] = [];
   readonly payloads: PayloadRow[] = [];
+  readonly payloadCopies: PayloadCopy[] = [];
   readonly log: LogRow[] = [];
   readonly checkpoints: CheckpointWrite[] = [];
   readonly deadLetters: DeadLetterRow[] = [];
+  /** Written before `deadLetters`. */
+  readonly deadLetterClosings: DeadLetterClosing[] = [];
   readonly logLines: AttemptLogLine[] = [];
   /** Rows of terminal tasks removed ahead of the tasks themselves: at most `rows` of each kind. Repeat until the steps are gone. */
   readonly prunes: { task: number; rows: number }[] = [];
@@ -175,11 +248,17 @@ export class ChangeSet {
       this.taskUpdates.length +
       this.taskPatches.length +
       this.steps.length +
+      this.nodes.length +
+      this.nodeUpdates.length +
+      this.elementIds.length +
+      this.links.length +
       this.releases.length +
       this.payloads.length +
+      this.payloadCopies.length +
       this.log.length +
       this.checkpoints.length +
       this.deadLetters.length +
+      this.deadLetterClosings.length +
       this.logLines.length +
       this.prunes.length * 8 +
       this.removals.length * 8

@@ -1,22 +1,32 @@
 /** Decisions about a whole task: it arrives, it is cancelled, it is too old, it has become something else. */
+import { ARRIVAL_CHUNK } from './arrival.ts';
 import type { PayloadRow, StepWrite, TaskMeta } from './changes.ts';
 import type { Decisions } from './decisions.ts';
 import type { StepError } from './errors.ts';
-import { READY_AT_ONCE, cancelRest } from './failure.ts';
+import { READY_AT_ONCE, cancelRest, makeReady } from './failure.ts';
 import { TaskGraph } from './graph.ts';
+import { type NewNode, noteChild } from './grow.ts';
 import { patchEvent, taskEvent } from './log.ts';
+import { applyPresets, presetRow } from './preset.ts';
 import { DEFAULT_PRIORITY, rank } from './rank.ts';
+import { isReady } from './readiness.ts';
 import type { Shape } from './shape.ts';
 import { Reason, Step, isStepTerminal } from './step-states.ts';
 import { Task, isTaskTerminal, taskPath, type TaskState } from './task-states.ts';
 
-/** A submission above this many steps arrives in chunks of it, `initializing` until the last (design.md §3). */
-export const ARRIVAL_CHUNK = 512;
 
 export interface Submission {
   id: number;
   template: number | null;
   shape: Shape;
+  /** Ad hoc: the shape is this task's own, and these are its steps by number. Null: the template says what they are. */
+  nodes?: readonly NewNode[] | null;
+  /** False: stored as pending, and nothing runs until it is begun. */
+  execute?: boolean;
+  /** An archive: the state it is given, and the error it ended with. Its steps are presets. */
+  frozen?: { state: number; error: string | null } | null;
+  /** Unique among live tasks of the same template. */
+  key?: string | null;
   priority: number | undefined;
   /** JSON text of the input. */
   input: string;
@@ -39,7 +49,20 @@ export function createTask(out: Decisions, s: Submission): TaskGraph {
     taskState: chunked ? Task.initializing : Task.enqueuingSteps,
   });
   g.arriving = 0;
+  g.held = s.execute === false;
+  if (s.nodes != null) {
+    g.adoptShape();
+    applyPresets(g, s.nodes);
+    for (let no = 0; no < shape.size; no++) noteChild(g, no);
+    if (g.remaining === 0) g.held = false;
+  }
+  if (s.frozen != null) {
+    g.frozen = s.frozen.state;
+    g.failure = s.frozen.error;
+    g.held = false;
+  }
   g.correlationId = s.meta?.correlationId ?? null;
+  g.expected = s.meta?.expected ?? null;
   out.touch(g);
   g.insertedTask = {
     id: s.id,
@@ -50,9 +73,10 @@ export function createTask(out: Decisions, s: Submission): TaskGraph {
     createdAt: out.now,
     completedAt: null,
     wakeAt: g.deadlineAt,
-    totalSteps: shape.size,
+    totalSteps: g.created,
     counts: null,
     error: null,
+    key: s.key ?? null,
     tags: s.tags,
     meta: s.meta,
   };
@@ -61,17 +85,30 @@ export function createTask(out: Decisions, s: Submission): TaskGraph {
   // The input and the log row, beside the task's row and its steps': 500 tasks of one step are 2,000 rows, not 1,000.
   out.weight += 2;
   if (chunked) out.event(g, taskEvent(Task.initializing, [Task.pending]));
-  arrive(out, g);
+  arrive(out, g, s.nodes ?? null);
   return g;
 }
 
 /** Stores the next chunk of an arriving task's steps; with the last one the task begins. */
-export function arrive(out: Decisions, g: TaskGraph): void {
+export function arrive(out: Decisions, g: TaskGraph, nodes: readonly NewNode[] | null = null): void {
   out.touch(g);
   const from = g.arriving;
   const to = Math.min(g.size, from + ARRIVAL_CHUNK);
-  const rows = new Array<StepWrite>(to - from);
+  const rows = new Array<StepWrite | undefined>(to - from);
   for (let no = from; no < to; no++) {
+    if (!g.shape.exists(no)) continue;
+    if (nodes !== null) {
+      const { definition, inputs, inputsFrom, preset } = nodes[no];
+      out.changes.nodes.push({ task: g.id, no, parent: definition.parent ?? null, asked: 0, body: JSON.stringify(definition) });
+      if (definition.id !== undefined) out.changes.elementIds.push({ id: definition.id, task: g.id, no });
+      if (inputs !== null) out.changes.payloads.push({ task: g.id, no, token: 0, body: inputs });
+      else if (inputsFrom !== undefined) out.changes.payloadCopies.push({ task: g.id, no, token: 0, fromTask: inputsFrom.task, fromNo: inputsFrom.no, fromToken: 0 });
+      out.weight += 2;
+      if (preset !== undefined) {
+        rows[no - from] = presetRow(out, g, no, definition, preset);
+        continue;
+      }
+    }
     rows[no - from] = {
       insert: true,
       task: g.id,
@@ -82,8 +119,9 @@ export function arrive(out: Decisions, g: TaskGraph): void {
       token: 0,
       attempts: 0,
       phase: 0,
+      phaseAttempts: 0,
       owner: null,
-      rank: g.open[no] === 0 ? rank(g.priorityOf(no), g.createdAt) : null,
+      rank: g.open[no] === 0 && !g.held && g.shape.rules[no].handler !== '' ? rank(g.priorityOf(no), g.createdAt) : null,
       wakeAt: null,
       startedAt: null,
       finishedAt: null,
@@ -96,8 +134,30 @@ export function arrive(out: Decisions, g: TaskGraph): void {
   out.weight += rows.length;
   g.insertedFrom = from;
   g.arriving = to < g.size ? to : -1;
-  if (g.arriving >= 0) return;
-  for (const no of g.shape.roots) {
+  if (g.arriving >= 0 || g.held || g.frozen !== null) return;
+  enqueueRoots(out, g);
+}
+
+/** A task that was stored and not let run begins. False: it is not waiting for that. */
+export function executeTask(out: Decisions, g: TaskGraph): boolean {
+  if (!g.held || isTaskTerminal(g.taskState)) return false;
+  g.held = false;
+  out.touch(g);
+  // Not its roots alone: some may have been cancelled while it was held, and what waited for them is free.
+  for (let no = 0; no < g.size; no++) if (isReady(g, no) && !g.ready.has(no)) makeReady(out, g, no, out.now);
+  if (g.deadlineAt !== null) out.timers.push({ graph: g, no: -1, at: g.deadlineAt });
+  return true;
+}
+
+function enqueueRoots(out: Decisions, g: TaskGraph): void {
+  // What is complete from the start, a link, leaves others with nothing to wait for.
+  const first: number[] = [];
+  for (let no = 0; no < g.size; no++) if (g.open[no] === 0 && g.state[no] === Step.pending) first.push(no);
+  for (const no of first) {
+    if (g.shape.rules[no].handler === '') {
+      makeReady(out, g, no, out.now);
+      continue;
+    }
     if (out.madeReady++ >= READY_AT_ONCE) {
       g.backlogSince = g.createdAt;
       g.ownBacklog().push(no);
@@ -105,6 +165,7 @@ export function arrive(out: Decisions, g: TaskGraph): void {
     }
     const r = rank(g.priorityOf(no), g.createdAt);
     g.ready.set(no, r);
+    if (g.inserted === null) g.ownUnstored().add(no);
     out.ready.push({ graph: g, no, rank: r });
   }
   if (g.deadlineAt !== null) out.timers.push({ graph: g, no: -1, at: g.deadlineAt });
@@ -120,7 +181,14 @@ export function evaluateTask(out: Decisions, g: TaskGraph): void {
 }
 
 function targetState(g: TaskGraph): TaskState {
+  if (g.frozen !== null) return g.frozen as TaskState;
+  if (g.held) return Task.pending;
   if (g.remaining === 0) {
+    // Of a task whose every step was taken away by hand nothing is left to be complete.
+    if (g.unhandled === 0 && g.lastCancel !== null && g.complete + g.resolved + g.errors === 0) {
+      g.failure = g.lastCancel;
+      return Task.cancelled;
+    }
     if (g.unhandled === 0) return Task.complete;
     return g.policy === 'block' ? Task.blockedByFailures : Task.error;
   }
@@ -149,7 +217,7 @@ function moveTo(out: Decisions, g: TaskGraph, to: TaskState): void {
     fresh.counts = counts;
     fresh.error = error;
     fresh.wakeAt = wakeAt;
-    const via = to === Task.enqueuingSteps ? [Task.pending, Task.initializing] : [Task.pending, ...(taskPath(Task.pending, to) ?? [])];
+    const via = to === Task.pending ? [] : to === Task.enqueuingSteps ? [Task.pending, Task.initializing] : [Task.pending, ...(taskPath(Task.pending, to) ?? [])];
     out.event(g, taskEvent(to, g.stateBefore === Task.initializing ? (taskPath(Task.initializing, to) ?? []) : via, endExtra(g, to)));
   } else {
     out.touch(g);
@@ -160,7 +228,7 @@ function moveTo(out: Decisions, g: TaskGraph, to: TaskState): void {
   if (!ends) return;
   g.completedAt = out.now;
   out.ended.push(g);
-  if (to === Task.error && g.policy !== 'record') {
+  if (to === Task.error && g.policy !== 'record' && g.frozen === null) {
     const failure = JSON.parse(g.failure ?? '{"code":"unknown"}') as StepError;
     out.changes.deadLetters.push({
       task: g.id,
@@ -173,9 +241,24 @@ function moveTo(out: Decisions, g: TaskGraph, to: TaskState): void {
 
 const endExtra = (g: TaskGraph, to: TaskState): string => (isTaskTerminal(to) && to !== Task.complete && g.failure !== null ? `{"error":${g.failure}}` : '');
 
+/** What trying again would not have changed. */
+const PERMANENT = new Set([
+  'permanent_error',
+  'unstorable_result',
+  'result_too_large',
+  'invalid_input',
+  'invalid_input_schema',
+  'invalid_decision',
+  'invalid_batches',
+  'spawn_mismatch',
+  'unknown_handler',
+  'handler_not_found',
+  'child_failed',
+]);
+
 function deadLetterReason(e: StepError): string {
   if (e.code === 'task_deadline') return 'staleness_timeout';
-  return e.code === 'permanent_error' || e.code === 'unstorable_result' || e.code === 'result_too_large' ? 'permanent_failure' : 'max_retries_exceeded';
+  return PERMANENT.has(e.code) ? 'permanent_failure' : 'max_retries_exceeded';
 }
 
 /** Terminal, also by what this turn has decided before: a last result that is present beats the cancel or deadline that came with it. */
@@ -207,17 +290,26 @@ export function expireTask(out: Decisions, g: TaskGraph): boolean {
   return true;
 }
 
+/** Its steps were reset: it lives again, with its whole time before it, and is at once what they make of it. */
+export function reopenTask(out: Decisions, g: TaskGraph): void {
+  g.completedAt = null;
+  g.deadlineAt = g.shape.deadlineMs > 0 ? out.now + g.shape.deadlineMs : null;
+  if (g.deadlineAt !== null) out.timers.push({ graph: g, no: -1, at: g.deadlineAt });
+  moveTo(out, g, targetState(g));
+}
+
 /** Priority and tags of a live task. Ready steps are ranked anew by when they became ready. False when it is terminal. */
 export function patchTask(out: Decisions, g: TaskGraph, p: { priority?: number; tags?: string[] }): boolean {
   if (isTaskTerminal(g.taskState)) return false;
   out.changes.taskPatches.push({ id: g.id, ...p });
   out.event(g, patchEvent(JSON.stringify(p)));
   if (p.priority === undefined || p.priority === g.priority) return true;
-  const before = g.priority;
+  const before = new Map([...g.ready.keys()].map((no) => [no, g.priorityOf(no)]));
   g.priority = p.priority;
   for (const [no, old] of [...g.ready]) {
-    if (g.shape.rules[no].priority >= 0 || isStepTerminal(g.state[no])) continue;
-    const r = old - rank(before, 0) + rank(p.priority, 0);
+    const after = g.priorityOf(no);
+    if (after === before.get(no) || isStepTerminal(g.state[no])) continue;
+    const r = old - rank(before.get(no)!, 0) + rank(after, 0);
     g.ready.set(no, r);
     out.ready.push({ graph: g, no, rank: r });
     // Stored too: a task that is not begun is found again by it.

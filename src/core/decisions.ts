@@ -4,6 +4,7 @@
  */
 import { ChangeSet, type StepWrite } from './changes.ts';
 import type { TaskGraph } from './graph.ts';
+import { type HandlerTraits, NO_TRAITS } from './phases.ts';
 
 export type StopCause = 'cancelled' | 'timeout';
 
@@ -30,9 +31,13 @@ export class Decisions {
   readonly timers: { graph: TaskGraph; no: number; at: number }[] = [];
   readonly ended: TaskGraph[] = [];
 
-  constructor(now: number, boot: number) {
+  /** What the handler of that name can do beside running; asked when a step ends or its run returns. */
+  readonly traits: (handler: string) => HandlerTraits;
+
+  constructor(now: number, boot: number, traits: (handler: string) => HandlerTraits = () => NO_TRAITS) {
     this.now = now;
     this.boot = boot;
+    this.traits = traits;
   }
 
   /** Rows this turn will write, counted as they come; the turn's budget looks at it. */
@@ -63,7 +68,8 @@ export class Decisions {
         state: g.state[no],
         token: g.token[no],
         attempts: g.attempts[no],
-        phase: live?.phase ?? 0,
+        phase: live?.phase ?? g.phaseOf(no),
+        phaseAttempts: g.phaseAttempts.get(no) ?? 0,
         owner: live === undefined ? null : this.boot,
         rank: null,
         wakeAt: null,
@@ -71,7 +77,7 @@ export class Decisions {
         finishedAt: null,
         reason: null,
         error: null,
-        resultToken: 0,
+        resultToken: g.results.get(no) ?? 0,
         ranked: false,
       };
       g.writes!.set(no, w);
@@ -91,7 +97,9 @@ export class Decisions {
     const { changes } = this;
     for (const g of this.touched) {
       if (g.insertedTask !== null) changes.tasks.push(g.insertedTask);
-      if (g.inserted !== null) for (const w of g.inserted) changes.steps.push(w);
+      else if (g.grown) changes.taskPatches.push({ id: g.id, totalSteps: g.created });
+      g.grown = false;
+      if (g.inserted !== null) for (const w of g.inserted) if (w !== undefined) changes.steps.push(w);
       for (const w of g.writes!.values()) changes.steps.push(w);
       if (g.eventCount > 0) changes.log.push({ task: g.id, seq: g.nextSeq, count: g.eventCount, at: this.now, body: `[${g.events}]` });
       g.nextSeq += g.eventCount;

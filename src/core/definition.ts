@@ -2,6 +2,8 @@
  * A template as data: what is stored, compared for immutability and shown by the API. Functions live elsewhere, keyed by `handler`.
  * Every optional field is absent when it has its default, so that equal graphs have equal JSON.
  */
+import type { OnChildFailure } from './node.ts';
+
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 export type JsonObject = { [key: string]: Json };
 
@@ -28,11 +30,44 @@ export interface Dependency {
   required: boolean;
 }
 
+export const STEP_TYPES = ['standard', 'decision', 'deferred_convergence', 'batchable', 'batch_worker'] as const;
+/**
+ * decision: its result says which steps below it come to be. batchable: its result says how many workers come to be. batch_worker: the
+ * pattern of those workers, itself never run. deferred_convergence: comes to be with the first of its dependencies that does.
+ */
+export type StepType = (typeof STEP_TYPES)[number];
+
+export const FAILURE_STRATEGIES = ['continue_on_failure', 'fail_fast', 'isolate'] as const;
+
+/** How a batchable step's work is divided. */
+export interface BatchConfig {
+  /** Name of the step of type batch_worker that the workers are made from. */
+  workerTemplate: string;
+  /** Items of one batch, 1 to 100,000. Default 1000. */
+  batchSize: number;
+  /** Workers at work at once, 1 to 1,000. Default 10. */
+  parallelism: number;
+  /** Default continue_on_failure. */
+  failureStrategy: (typeof FAILURE_STRATEGIES)[number];
+  /** What the cursors count, told to the workers. Default `id`. */
+  cursorField: string;
+}
+
+export const DEFAULT_BATCH: Omit<BatchConfig, 'workerTemplate'> = {
+  batchSize: 1000,
+  parallelism: 10,
+  failureStrategy: 'continue_on_failure',
+  cursorField: 'id',
+};
+
 export interface StepDefinition {
   name: string;
   description?: string;
-  /** Later: decision, deferred_convergence, batchable, batch_worker. */
-  type: 'standard';
+  type: StepType;
+  /** Of a decision: by name of branch the steps that come to be when it is chosen, at most 100. */
+  branches?: Record<string, string[]>;
+  /** Of a batchable step. */
+  batch?: BatchConfig;
   /** The registered handler that runs the step. */
   handler: string;
   /** Entry point of the handler; default `call`. */
@@ -51,6 +86,10 @@ export interface StepDefinition {
   allowFailure?: boolean;
   /** Default true. False: a running handler gets no signal on cancel. */
   cancelable?: boolean;
+  /** What a tied child's failure means for this step. Default fail_fast. */
+  onChildFailure?: OnChildFailure;
+  /** How many of its tied children may run at once. Absent: no limit of its own. */
+  maxChildren?: number;
   /** `ctx.inputs` is offered (spec/apflow.md §2.6). */
   mergedInputs?: boolean;
 }

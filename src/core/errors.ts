@@ -25,6 +25,8 @@ export const ERRORS = {
   TEMPLATE_CONFLICT: { http: 409, grpc: 6, retryable: false, meaning: 'Another graph is registered under this version; the message shows the difference.' },
   ILLEGAL_STATE: { http: 409, grpc: 9, retryable: false, meaning: 'The task or step is in a state that does not allow this.' },
   GONE: { http: 410, grpc: 11, retryable: false, meaning: 'The cursor is older than what is kept.' },
+  SPAWN_MISMATCH: { http: 409, grpc: 9, retryable: false, meaning: 'A retried step asks for other children in the place of those it has.' },
+  ALREADY_EXISTS: { http: 409, grpc: 6, retryable: false, meaning: 'Something with this id or key exists already.' },
   UNKNOWN_HANDLER: { http: 422, grpc: 9, retryable: false, meaning: 'A step names a handler that nobody here has registered.' },
   BACKPRESSURE: { http: 503, grpc: 8, retryable: true, meaning: 'An inbox is full; try again after Retry-After.' },
   STORE_UNAVAILABLE: { http: 503, grpc: 14, retryable: true, meaning: 'The store cannot be written at the moment.' },

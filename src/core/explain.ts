@@ -1,7 +1,8 @@
 /** Why a step is not running, from the functions that decide whether it runs. */
 import type { TaskGraph } from './graph.ts';
 import { isReady, unmetDependencies } from './readiness.ts';
-import { STEP_STATES, Step, isStepTerminal } from './step-states.ts';
+import { edgeStep } from './shape.ts';
+import { Absent, STEP_STATES, Step, isAbsent, isStepTerminal } from './step-states.ts';
 import { TASK_STATES, Task, isTaskTerminal } from './task-states.ts';
 
 export interface Surroundings {
@@ -24,6 +25,8 @@ export interface ExplainedGate {
     | 'retry_wait'
     | 'slots'
     | 'no_handler'
+    | 'undecided'
+    | 'not_taken'
     | 'task_arriving'
     | 'task_blocked'
     | 'task_ended'
@@ -45,6 +48,7 @@ export function explainStep(g: TaskGraph, no: number, s: Surroundings): Explaine
   const rules = g.shape.rules[no];
   const gate = (kind: ExplainedGate['kind'], message: string, details: ExplainedGate['details'] = {}): void => void gates.push({ kind, message, details });
 
+  if (isAbsent(state)) return [absentGate(g, no)];
   if (live?.stopping)
     gate('stopping', 'Its last attempt was told to stop and has not returned; no other begins beside it.', {
       token: live.token,
@@ -79,9 +83,10 @@ export function explainStep(g: TaskGraph, no: number, s: Surroundings): Explaine
     });
   for (const d of unmetDependencies(g, no)) {
     const name = g.shape.names[d.no];
-    const details = { name, required: d.required, state: STEP_STATES[g.state[d.no]] };
+    const state = STEP_STATES[g.state[d.no]] ?? 'undecided';
+    const details = { name, required: d.required, state };
     if (d.never) gate('dependency_failed', `It requires ${name}, which ended without success.`, details);
-    else gate('dependency', `It waits for ${name} (${d.required ? 'required' : 'optional'}), which is ${STEP_STATES[g.state[d.no]]}.`, details);
+    else gate('dependency', `It waits for ${name} (${d.required ? 'required' : 'optional'}), which is ${state}.`, details);
   }
   if (g.taskState === Task.blockedByFailures) gate('task_blocked', 'Its task is blocked by a failed step and waits for a person.');
   if (gates.length > 0 || !isReady(g, no)) return gates;
@@ -98,3 +103,28 @@ export function explainStep(g: TaskGraph, no: number, s: Surroundings): Explaine
   else gate('starting', 'It is ready and is started by the next turn.', { ahead: s.ahead });
   return gates;
 }
+
+/** Of a step of the template that does not exist: what has still to be chosen, or that nothing will bring it about any more. */
+function absentGate(g: TaskGraph, no: number): ExplainedGate {
+  const { deps, names, types } = g.shape;
+  if (types[no] === 'batch_worker' && no < g.shape.base && g.state[no] === Absent.notTaken && hasWorkers(g, no)) {
+    return { kind: 'not_taken', message: 'It is the pattern of the workers of a batch, which run in its place.', details: {} };
+  }
+  if (g.state[no] === Absent.notTaken) return { kind: 'not_taken', message: 'It was not taken: nothing chose it.', details: {} };
+  const waits: string[] = [];
+  const chooses: string[] = [];
+  for (const e of deps[no]) {
+    const dep = edgeStep(e);
+    if (g.state[dep] === Absent.undecided) waits.push(names[dep]);
+    else if ((types[dep] === 'decision' || types[dep] === 'batchable') && !isStepTerminal(g.state[dep])) chooses.push(names[dep]);
+  }
+  const who = chooses.length > 0 ? chooses : waits;
+  const list = who.slice(0, MAX_NAMED).join(', ') + (who.length > MAX_NAMED ? ` and ${who.length - MAX_NAMED} more` : '');
+  const what = chooses.length > 0 ? `${who.length > 1 ? 'have' : 'has'} not chosen` : `${who.length > 1 ? 'have' : 'has'} not been chosen`;
+  return { kind: 'undecided', message: `It does not exist yet: ${list} ${what}.`, details: { waits_for: list } };
+}
+
+const MAX_NAMED = 5;
+
+/** Did its batchable step put workers in its place? */
+const hasWorkers = (g: TaskGraph, no: number): boolean => g.shape.deps[no].some((e) => g.shape.batch(edgeStep(e))?.workerTemplate === g.shape.names[no] && g.state[edgeStep(e)] === Step.complete);

@@ -5,7 +5,7 @@
  */
 import type { StepWrite, TaskCounts, TaskRow } from './changes.ts';
 import type { FailurePolicy } from './definition.ts';
-import { CANCEL_REASONS, Step } from './step-states.ts';
+import { Absent, CANCEL_REASONS, Step } from './step-states.ts';
 import type { Shape } from './shape.ts';
 import { StepMap } from './step-map.ts';
 
@@ -13,6 +13,17 @@ import { StepMap } from './step-map.ts';
 export type Cells = number[] | Uint8Array | Int32Array;
 const SMALL = 64;
 const cells = (n: number, make: (n: number) => Cells): Cells => (n < SMALL ? new Array<number>(n).fill(0) : make(n));
+/** The same values with room for `n` steps and as many again. */
+function widen(old: Cells, n: number, make: (n: number) => Cells): Cells {
+  if (n <= old.length) return old;
+  if (n < SMALL) {
+    while ((old as number[]).length < n) (old as number[]).push(0);
+    return old;
+  }
+  const wide = make(n * 2);
+  for (let i = 0; i < old.length; i++) wide[i] = old[i];
+  return wide;
+}
 const bytes = (n: number): Uint8Array => new Uint8Array(n);
 const ints = (n: number): Int32Array => new Int32Array(n);
 
@@ -24,16 +35,33 @@ export interface LiveAttempt {
   stopping: boolean;
 }
 
+/** The tied children of one step, as far as deciding about it needs to know. Derived from their rows; never stored. */
+export interface Family {
+  /** Not terminal. */
+  open: number;
+  /** In error, and still asked for. */
+  failed: number;
+  /** Attempts that hold a slot. */
+  running: number;
+  /** Ready, and waiting for one of those to end (maxChildren); taken up from `heldAt`. */
+  held: number[];
+  heldAt: number;
+}
+
 /** Shared by all graphs that have none of it, which is nearly all: never written. `own…` gives a graph its own. */
 const NONE = new Map<number, number>();
 const NOTHING = new Set<number>();
 /** Never pushed to. */
 const NO_STEPS: number[] = [];
+const NO_FAMILIES = new Map<number, Family>();
+/** Steps that one attempt of a parent has asked for: its spawn keys. */
+const NO_KEYS = new Map<number, Map<string, number>>();
 
 export class TaskGraph {
   readonly id: number;
   readonly template: number | null;
-  readonly shape: Shape;
+  shape: Shape;
+  #ownShape = false;
   readonly createdAt: number;
   readonly policy: FailurePolicy;
   taskState: number;
@@ -42,20 +70,24 @@ export class TaskGraph {
   deadlineAt: number | null;
   /** JSON of the StepError the task ends with: its first unhandled failure, or why it was cancelled. */
   failure: string | null = null;
+  /** JSON of the StepError that a person last cancelled a step with: what a task ends with of which nothing else is left. */
+  lastCancel: string | null = null;
   /** Seq of the next event; with (task, seq) unique in the log this is the task's version (I3). */
   nextSeq = 1;
   /** As submitted; null: the task's own id serves. */
   correlationId: string | null = null;
+  /** Expected size of the whole, where it was given. */
+  expected: { total: number; unit: 'bytes' | 'items' } | null = null;
   /** Time of its last event. */
   updatedAt: number;
   /** Steps already stored while a large submission arrives; -1: all of them. */
   arriving = -1;
 
-  readonly state: Cells;
+  state: Cells;
   /** Dependencies still open: required and not yet successful, or optional and not yet terminal (I7). */
-  readonly open: Cells;
-  readonly attempts: Cells;
-  readonly token: Cells;
+  open: Cells;
+  attempts: Cells;
+  token: Cells;
   /** CANCEL_REASONS of cancelled steps; made when the first step is cancelled. */
   reason: Cells | null = null;
 
@@ -70,6 +102,25 @@ export class TaskGraph {
   retryAt = NONE;
   /** When the last attempt of a step that is not running began. */
   lastStart = NONE;
+  /** Phase of the live or next attempt where it is not `run`: 1 finalize, 2 abort. */
+  phase = NONE;
+  /** Attempts begun of that phase. */
+  phaseAttempts = NONE;
+  /** Token of the result that stands, where it is not the step's last: what `run` returned before the attempt that followed. */
+  results = NONE;
+  families = NO_FAMILIES;
+  /** By parent: its children by spawn key. */
+  spawned = NO_KEYS;
+  /** An archive: the state that it is given once it has arrived. Nothing of it is ever decided. */
+  frozen: number | null = null;
+  /** Created and not yet let run (a tree submitted with execute: false). */
+  held = false;
+  /** Steps that have rows. */
+  created = 0;
+  /** Steps the cache counts for it. */
+  counted = 0;
+  /** Some were added in this turn: the task's row is to say so. */
+  grown = false;
   /** Ended by implication (design.md §3): decided, rows not yet written. */
   debts = NO_STEPS;
   /** When the debts were decided. */
@@ -88,7 +139,7 @@ export class TaskGraph {
   /** Of the turn in hand; null when the graph is untouched in it. */
   writes: Map<number, StepWrite> | null = null;
   /** Rows of steps new in this turn: numbers from insertedFrom up. */
-  inserted: StepWrite[] | null = null;
+  inserted: (StepWrite | undefined)[] | null = null;
   insertedFrom = 0;
   insertedTask: TaskRow | null = null;
   stateBefore = 0;
@@ -120,12 +171,25 @@ export class TaskGraph {
     this.attempts = cells(n, ints);
     this.token = cells(n, ints);
     this.remaining = n;
-    const { depStart } = o.shape;
-    for (let i = 0; i < n; i++) this.open[i] = depStart[i + 1] - depStart[i];
+    this.created = n;
+    const { deps, initial } = o.shape;
+    for (let i = 0; i < n; i++) this.open[i] = deps[i].length;
+    if (initial === null) return;
+    for (let i = 0; i < o.shape.base; i++) {
+      if (initial[i]) continue;
+      this.state[i] = Absent.undecided;
+      this.remaining--;
+      this.created--;
+    }
   }
 
   get size(): number {
     return this.shape.size;
+  }
+
+  /** Steps that exist. */
+  get total(): number {
+    return this.created;
   }
 
   get counts(): TaskCounts {
@@ -149,8 +213,76 @@ export class TaskGraph {
     );
   }
 
+  /** The shape, the task's own from here on, to which steps may be added. */
+  growingShape(): Shape {
+    if (!this.#ownShape) {
+      this.shape = this.shape.fork();
+      this.#ownShape = true;
+    }
+    return this.shape;
+  }
+
+  /** A shape that was made for this task alone. */
+  adoptShape(): void {
+    this.#ownShape = true;
+  }
+
+  /** Makes room after steps were added to the shape. */
+  fit(): void {
+    const n = this.shape.size;
+    this.state = widen(this.state, n, bytes);
+    this.open = widen(this.open, n, ints);
+    this.attempts = widen(this.attempts, n, ints);
+    this.token = widen(this.token, n, ints);
+    if (this.reason !== null) this.reason = widen(this.reason, n, bytes);
+  }
+
+  phaseOf(no: number): number {
+    return this.phase.get(no) ?? 0;
+  }
+
+  setPhase(no: number, phase: number): void {
+    if (this.phase === NONE) this.phase = new Map();
+    if (phase === 0) this.phase.delete(no);
+    else this.phase.set(no, phase);
+  }
+
+  setPhaseAttempts(no: number, n: number): void {
+    if (this.phaseAttempts === NONE) this.phaseAttempts = new Map();
+    this.phaseAttempts.set(no, n);
+  }
+
+  /** Token under which the step's result is kept. */
+  resultToken(no: number): number {
+    return this.results.get(no) ?? this.token[no];
+  }
+
+  setResultToken(no: number, token: number): void {
+    if (this.results === NONE) this.results = new Map();
+    this.results.set(no, token);
+  }
+
+  family(no: number): Family {
+    if (this.families === NO_FAMILIES) this.families = new Map();
+    let f = this.families.get(no);
+    if (f === undefined) this.families.set(no, (f = { open: 0, failed: 0, running: 0, held: [], heldAt: 0 }));
+    return f;
+  }
+
+  /** The parent whose fate it shares, or -1. */
+  tiedTo(no: number): number {
+    return this.shape.isTied(no) ? this.shape.parent(no) : -1;
+  }
+
+  spawnedBy(parent: number): Map<string, number> {
+    if (this.spawned === NO_KEYS) this.spawned = new Map();
+    let keys = this.spawned.get(parent);
+    if (keys === undefined) this.spawned.set(parent, (keys = new Map()));
+    return keys;
+  }
+
   reasonOf(no: number): string | null {
-    return this.state[no] === Step.cancelled && this.reason !== null ? CANCEL_REASONS[this.reason[no]] : null;
+    return this.reason !== null && this.state[no] === Step.cancelled ? CANCEL_REASONS[this.reason[no]] : null;
   }
 
   ownRetryAt(): Map<number, number> {
@@ -180,12 +312,16 @@ export class TaskGraph {
 
   setReason(no: number, reason: number): void {
     this.reason ??= cells(this.size, bytes);
+    this.reason = widen(this.reason, this.size, bytes);
     this.reason[no] = reason;
   }
 
-  /** Effective priority of a step: its own, else the task's (a parent's comes between them once steps have parents). */
+  /** Effective priority of a step: its own, else its parent's, else the task's. */
   priorityOf(no: number): number {
-    const own = this.shape.rules[no].priority;
-    return own < 0 ? this.priority : own;
+    for (let at = no; at >= 0; at = this.shape.parent(at)) {
+      const own = this.shape.rules[at].priority;
+      if (own >= 0) return own;
+    }
+    return this.priority;
   }
 }

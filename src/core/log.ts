@@ -4,8 +4,10 @@
  *   ["t", state, via, extra?]                 the task is in `state`; via: states passed through inside the commit
  *   ["s", no, state, token, attempts, extra?] the step is in `state`
  *   ["a", no, token, outcome, extra?]         an attempt ended whose step had been decided before (design.md §2)
+ *   ["n", no, name, parent?]                  a step was added (parent: its number, absent: none)
  *   ["e", count, reason]                      `count` pending steps were ended with the task (reason: place in CANCEL_REASONS)
  *   ["p", extra]                              an operator changed the task
+ *   ["r", no, count]                          a person reset this step (-1: what had failed), and `count` steps run again by it
  */
 import type { JsonObject } from './definition.ts';
 import { CANCEL_REASONS, STEP_STATES } from './step-states.ts';
@@ -19,14 +21,18 @@ export const stepEvent = (no: number, state: number, token: number, attempts: nu
 export const attemptEvent = (no: number, token: number, outcome: string, extra = ''): string =>
   `["a",${no},${token},"${outcome}"${extra === '' ? '' : `,${extra}`}]`;
 
+export const addedEvent = (no: number, name: string, parent: number): string => `["n",${no},${JSON.stringify(name)}${parent < 0 ? '' : `,${parent}`}]`;
 export const endedEvent = (count: number, reason: number): string => `["e",${count},${reason}]`;
+export const resetEvent = (no: number, count: number): string => `["r",${no},${count}]`;
 export const patchEvent = (extra: string): string => `["p",${extra}]`;
 
 export type LoggedEvent =
   | { kind: 'task'; seq: number; at: number; state: number; via: number[]; extra: JsonObject; last: boolean }
   | { kind: 'step'; seq: number; at: number; no: number; state: number; token: number; attempts: number; extra: JsonObject }
   | { kind: 'attempt'; seq: number; at: number; no: number; token: number; outcome: string; extra: JsonObject }
+  | { kind: 'added'; seq: number; at: number; no: number; name: string; parent: number | null }
   | { kind: 'ended'; seq: number; at: number; count: number; reason: string }
+  | { kind: 'reset'; seq: number; at: number; no: number | null; count: number }
   | { kind: 'patched'; seq: number; at: number; extra: JsonObject };
 
 /** The events of a row, in order. Throws on a body that log.ts did not write. */
@@ -45,8 +51,12 @@ function read(e: unknown[], seq: number, at: number): LoggedEvent {
       return { kind: 'step', seq, at, no: num(1), state: num(2), token: num(3), attempts: num(4), extra: extra(5) };
     case 'a':
       return { kind: 'attempt', seq, at, no: num(1), token: num(2), outcome: e[3] as string, extra: extra(4) };
+    case 'n':
+      return { kind: 'added', seq, at, no: num(1), name: e[2] as string, parent: (e[3] as number | undefined) ?? null };
     case 'e':
       return { kind: 'ended', seq, at, count: num(1), reason: CANCEL_REASONS[num(2)] };
+    case 'r':
+      return { kind: 'reset', seq, at, no: num(1) < 0 ? null : num(1), count: num(2) };
     case 'p':
       return { kind: 'patched', seq, at, extra: extra(1) };
     default:

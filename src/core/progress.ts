@@ -20,7 +20,7 @@ export interface Counters {
 }
 
 export const countersOf = (g: TaskGraph): Counters => ({
-  total: g.size,
+  total: g.total,
   complete: g.complete,
   resolved: g.resolved,
   cancelled: g.cancelled,

@@ -46,7 +46,7 @@ export const STEP_EVENTS = [
 export type StepEventName = (typeof STEP_EVENTS)[number];
 
 /** Why a step was cancelled; stored as the place in this list. Append only. */
-export const CANCEL_REASONS = ['dependency_failed', 'parent_failed', 'sibling_failed', 'task_ended', 'by_request', 'expired', 'not_respawned'] as const;
+export const CANCEL_REASONS = ['dependency_failed', 'parent_failed', 'sibling_failed', 'task_ended', 'by_request', 'expired', 'not_respawned', 'parent_cancelled'] as const;
 export const Reason = {
   dependencyFailed: 0,
   parentFailed: 1,
@@ -55,9 +55,19 @@ export const Reason = {
   byRequest: 4,
   expired: 5,
   notRespawned: 6,
+  /** A person cancelled a step above it. */
+  parentCancelled: 7,
 } as const;
 
-export const isStepTerminal = (s: number): boolean => s >= Step.complete;
+/**
+ * Steps of a template that are not there: below a decision that has not chosen yet, or not chosen. In memory only; they never have
+ * rows, and totals leave them out.
+ */
+export const Absent = { undecided: 10, notTaken: 11 } as const;
+export const isAbsent = (s: number): boolean => s >= Absent.undecided;
+
+/** What is not taken is over, too; what is undecided is not. */
+export const isStepTerminal = (s: number): boolean => s >= Step.complete && s !== Absent.undecided;
 /** Satisfies a required dependency (I7). */
 export const isStepSuccessful = (s: number): boolean => s === Step.complete || s === Step.resolvedManually;
 

@@ -2,7 +2,8 @@
  * The rules every template keeps, however it was written: by the builder, in a file or over the API. Pure and linear in the number
  * of steps and dependencies; it looks at types too, since definitions also come from code without types.
  */
-import type { StepDefinition, TemplateDefinition } from './definition.ts';
+import { checkBranches, checkStepType } from './branch-rules.ts';
+import { STEP_TYPES, type StepDefinition, type TemplateDefinition } from './definition.ts';
 
 export interface TemplateProblem {
   /** Where in the definition: `version`, `steps[3].retry.maxAttempts`. */
@@ -28,6 +29,8 @@ export const VERSION_RULE = 'must be a semantic version such as 1.0.0';
 const MAX_MS = 2 ** 53 - 1;
 /** A template with thousands of mistakes is one mistake made thousands of times. */
 const MAX_PROBLEMS = 100;
+/** Above this a limit of children that run at once is none. */
+export const MAX_CHILDREN_AT_ONCE = 1_000_000;
 const BACKOFFS = ['none', 'linear', 'exponential', 'fibonacci'];
 const POLICIES = ['fail', 'fail_fast', 'block', 'record'];
 
@@ -59,6 +62,10 @@ export function checkTemplate(def: TemplateDefinition): TemplateProblem[] {
         step: first,
         field: 'dependencies',
         message: `form a cycle, each waiting for the next: ${shorten([...names, first])}`,
+      });
+    } else {
+      checkBranches(def.steps, numberOf, (no, field, message) => {
+        if (problems.length < MAX_PROBLEMS) problems.push({ path: `steps[${no}].${field}`, step: def.steps[no].name, field, message });
       });
     }
   }
@@ -98,12 +105,20 @@ function checkSteps(steps: readonly StepDefinition[], problems: TemplateProblem[
 
 function checkStep(step: StepDefinition, add: (field: string, message: string) => void): void {
   const { retry } = step;
-  if ((step.type as string) !== 'standard') add('type', `${show(step.type)} is not supported yet; only standard is`);
+  if (STEP_TYPES.includes(step.type)) checkStepType(step, add);
+  else add('type', `must be one of ${STEP_TYPES.join(', ')}, not ${show(step.type)}`);
   if (typeof step.handler !== 'string' || step.handler.length < 1 || step.handler.length > 500) add('handler', 'must be a name of 1 to 500 characters');
   if (step.method !== undefined && (typeof step.method !== 'string' || step.method === '')) add('method', 'must be the name of a method');
   if (step.priority !== undefined && !isWhole(step.priority, 0, 3)) add('priority', `must be 0, 1, 2 or 3, not ${show(step.priority)}`);
   if (step.timeoutMs !== undefined && !isTime(step.timeoutMs)) add('timeoutMs', `must be a time of 0 ms or more, not ${show(step.timeoutMs)}`);
   if (step.heartbeatMs !== undefined && !isTime(step.heartbeatMs)) add('heartbeatMs', `must be a time of 0 ms or more, not ${show(step.heartbeatMs)}`);
+  if (step.maxChildren !== undefined && !isWhole(step.maxChildren, 1, MAX_CHILDREN_AT_ONCE)) {
+    add('maxChildren', `must be a whole number from 1 to ${MAX_CHILDREN_AT_ONCE}, not ${show(step.maxChildren)}`);
+  }
+  const bears = step.onChildFailure;
+  if (bears !== undefined && bears !== 'fail_fast' && bears !== 'wait_all' && !isWhole(bears, 0, Number.MAX_SAFE_INTEGER)) {
+    add('onChildFailure', 'must be fail_fast, wait_all or the number of failures that are tolerated');
+  }
   if (typeof retry.retryable !== 'boolean') add('retry.retryable', `must be true or false, not ${show(retry.retryable)}`);
   if (!isWhole(retry.maxAttempts, 0, 100)) add('retry.maxAttempts', `must be a whole number from 0 to 100, not ${show(retry.maxAttempts)}`);
   if (!BACKOFFS.includes(retry.backoff)) add('retry.backoff', `must be one of ${BACKOFFS.join(', ')}, not ${show(retry.backoff)}`);

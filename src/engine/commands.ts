@@ -2,6 +2,8 @@
 import type { Submission } from '../core/decide-task.ts';
 import type { TuttiError } from '../core/errors.ts';
 import type { TaskGraph } from '../core/graph.ts';
+import type { NewNode } from '../core/grow.ts';
+import type { SpawnCommand } from './spawns.ts';
 import type { DueTimer } from './timers.ts';
 import type { AttemptOutcome } from './worker-port.ts';
 
@@ -16,6 +18,15 @@ export interface SubmitCommand {
 export type ResultCommand = { doubtful?: boolean } & (
   | { kind: 'result'; task: number; no: number; token: number; outcome: AttemptOutcome }
   | { kind: 'checkpoint'; task: number; no: number; token: number; body: string; done(e: TuttiError | null): void }
+  | SpawnCommand
+  /** Ends one step. */
+  | { kind: 'cancel_step'; task: number; no: number; message: string; done(g: TaskGraph | null, e: TuttiError | null): void }
+  /** Lets a task run that was stored without being let. */
+  | { kind: 'execute'; task: number; done(g: TaskGraph | null, e: TuttiError | null): void }
+  /** Adds steps to a task that has not ended; `make` gives them for the graph as it is then, or the number of the first where they are in it already. */
+  | { kind: 'add'; task: number; make(g: TaskGraph, doubtful: boolean): readonly NewNode[] | TuttiError | number; done(g: TaskGraph | null, e: TuttiError | null, first?: number): void }
+  /** Runs again what failed, or this step. */
+  | { kind: 'reset'; task: number; no: number | null; done(g: TaskGraph | null, e: TuttiError | null): void }
   | { kind: 'cancel'; task: number; message: string; done(g: TaskGraph | null, e: TuttiError | null): void }
   | { kind: 'patch'; task: number; patch: { priority?: number; tags?: string[] }; done(g: TaskGraph | null, e: TuttiError | null): void }
   | { kind: 'remove'; task: number; done(g: TaskGraph | null, e: TuttiError | null): void }

@@ -6,11 +6,32 @@
 import type { Start } from '../core/decisions.ts';
 import type { StepError, TuttiError } from '../core/errors.ts';
 import type { TaskGraph } from '../core/graph.ts';
-import { Step, isStepTerminal } from '../core/step-states.ts';
+import { countsFor } from '../core/load-graph.ts';
+import { hasOwnInput, keyOf } from '../core/nodes.ts';
+import type { NodeFacts } from '../core/shape.ts';
+import { edgeRequired, edgeStep } from '../core/shape.ts';
+import { Absent, Step, isAbsent, isStepTerminal } from '../core/step-states.ts';
 import type { PayloadKey, Store } from '../store/store.ts';
 import { LocalAssignment, type TemplateName } from './local-assignment.ts';
 import type { PayloadCache } from './payload-cache.ts';
-import type { Assignment, AttemptOutcome, DependencyResult, StopReason, WorkerHello, WorkerPort, WorkerSession, WorkerSink } from './worker-port.ts';
+import {
+  type Assignment,
+  type AttemptOutcome,
+  type ChildResult,
+  type DependencyResult,
+  type HandlerTraits,
+  type HandlerView,
+  type ProgressReport,
+  type SpawnRequest,
+  type SpawnedChild,
+  NO_TRAITS,
+  UNKNOWN_TRAITS,
+  type StopReason,
+  type WorkerHello,
+  type WorkerPort,
+  type WorkerSession,
+  type WorkerSink,
+} from './worker-port.ts';
 
 /** Results of a step's dependencies above this many bytes in all are streamed (design.md §5). */
 export const RESULTS_INLINE_BYTES = 2 ** 20;
@@ -30,13 +51,30 @@ export interface Active {
   token: number;
   /** Last sign of life: start, progress, heartbeat, checkpoint. */
   lastSign: number;
-  progress: { fraction: number; message: string | null; at: number } | null;
+  progress: StepProgress | null;
+}
+
+export interface StepProgress {
+  /** 0..1. */
+  fraction: number;
+  message: string | null;
+  at: number;
+  done?: number;
+  total?: number;
+  unit?: 'bytes' | 'items';
 }
 
 /** What a worker says, as the engine takes it. */
 export interface WorkerInput {
   result(r: { task: number; no: number; token: number; outcome: AttemptOutcome }): boolean;
   checkpoint(r: { task: number; no: number; token: number; body: string; done: (e: TuttiError | null) => void }): boolean;
+  spawn(r: {
+    task: number;
+    no: number;
+    token: number;
+    children: readonly SpawnRequest[];
+    done: (children: SpawnedChild[], e: TuttiError | null) => void;
+  }): boolean;
   progress(a: Active): void;
   logLine(r: { task: number; no: number; token: number; level: 'debug' | 'info' | 'warn' | 'error'; message: string }): void;
   /** Slots or handlers came. */
@@ -88,11 +126,35 @@ export class Session implements WorkerSession {
     });
   }
 
-  progress(r: { task: number; no: number; token: number; fraction: number; message: string | undefined }): void {
+  progress(r: { task: number; no: number; token: number } & ProgressReport): void {
     const a = this.#d.signOfLife(r);
     if (a === undefined) return;
-    a.progress = { fraction: Math.min(1, Math.max(0, r.fraction)), message: r.message ?? null, at: a.lastSign };
+    const { done, total, unit } = r;
+    const fraction = r.fraction ?? (done !== undefined && total !== undefined ? (total === 0 ? 1 : done / total) : (a.progress?.fraction ?? 0));
+    a.progress = {
+      fraction: Math.min(1, Math.max(0, fraction)),
+      message: r.message ?? a.progress?.message ?? null,
+      at: a.lastSign,
+      ...(done === undefined ? {} : { done }),
+      ...(total === undefined ? {} : { total }),
+      ...(unit === undefined ? {} : { unit }),
+    };
     this.#d.o.input.progress(a);
+  }
+
+  spawn(r: { task: number; no: number; token: number; children: readonly SpawnRequest[] }): Promise<SpawnedChild[]> {
+    this.#d.signOfLife(r);
+    return new Promise((resolve, reject) => {
+      this.#offer(() => this.#d.o.input.spawn({ ...r, done: (children, e) => (e === null ? resolve(children) : reject(e)) }));
+    });
+  }
+
+  async fetchChildren(r: { task: number; no: number; from: number; limit: number }): Promise<{ children: ChildResult[]; next: number | null }> {
+    const g = this.#d.o.graph(r.task) ?? this.#d.active(r.task, r.no)?.graph;
+    if (g === undefined) return { children: [], next: null };
+    const page = await this.#d.children(g, r.no, r.from, r.limit);
+    await this.#d.o.pause();
+    return page;
   }
 
   heartbeat(r: { task: number; no: number; token: number }): void {
@@ -113,16 +175,16 @@ export class Session implements WorkerSession {
   async fetchResults(r: { task: number; no: number; from: number; limit: number }): Promise<[string, boolean, DependencyResult][]> {
     const g = this.#d.o.graph(r.task) ?? this.#d.active(r.task, r.no)?.graph;
     if (g === undefined) return [];
-    const { depStart, deps, depRequired, names } = g.shape;
-    const from = depStart[r.no] + r.from;
-    const nos = [...deps.subarray(from, Math.min(depStart[r.no + 1], from + r.limit))];
+    const { names } = g.shape;
+    const edges = g.shape.deps[r.no].slice(r.from, r.from + r.limit);
+    const nos = edges.map(edgeStep);
     const results = await this.#d.results(g, nos);
     for (const r of results) this.#readSincePause += r.state === 'complete' ? r.body.length + 64 : 64;
     if (this.#readSincePause > READ_BEFORE_PAUSE) {
       this.#readSincePause = 0;
       await this.#d.o.pause();
     }
-    return nos.map((no, i) => [names[no], depRequired[from + i] === 1, results[i]]);
+    return nos.map((no, i) => [names[no], edgeRequired(edges[i]), results[i]]);
   }
 
   handlersChanged(): void {
@@ -154,6 +216,8 @@ export class Dispatcher implements WorkerPort {
   readonly o: DispatcherOptions;
   #sessions: Session[] = [];
   readonly #active = new Map<number, Map<number, Active>>();
+  /** Of handlers that were run here. */
+  readonly #knownTraits = new Map<string, HandlerTraits>();
 
   constructor(o: DispatcherOptions) {
     this.o = o;
@@ -202,6 +266,27 @@ export class Dispatcher implements WorkerPort {
     return this.#sessions.some((s) => s.hello.hasHandler(handler));
   }
 
+  /**
+   * Those of the first worker that has the handler; where it has left, those it had. Of a handler that nobody has told us of (what was
+   * lost is decided before the workers of a new process are there) we assume that it can abort: who runs it will know.
+   */
+  traits(handler: string): HandlerTraits {
+    for (const { hello } of this.#sessions) if (hello.hasHandler(handler)) return hello.traits?.(handler) ?? NO_TRAITS;
+    return this.#knownTraits.get(handler) ?? UNKNOWN_TRAITS;
+  }
+
+  /** Each once, as the first worker that has it describes it, in order of id. */
+  handlers(): HandlerView[] {
+    const found = new Map<string, HandlerView>();
+    for (const { hello } of this.#sessions) for (const h of hello.handlers?.() ?? []) if (!found.has(h.id)) found.set(h.id, h);
+    return [...found.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  /** Errors of users' hooks in the workers that are connected. */
+  get hookErrors(): number {
+    return this.#sessions.reduce((sum, { hello }) => sum + (hello.hookErrors?.() ?? 0), 0);
+  }
+
   /** A worker with the handler and a free slot; null: all of them are busy; undefined: nobody has the handler. */
   pick(handler: string): Session | null | undefined {
     let found: null | undefined = undefined;
@@ -215,6 +300,8 @@ export class Dispatcher implements WorkerPort {
 
   reserve(session: Session, start: Start): void {
     session.used++;
+    const { handler } = start.graph.shape.rules[start.no];
+    this.#knownTraits.set(handler, session.hello.traits?.(handler) ?? NO_TRAITS);
     this.#put({ session, task: start.graph.id, graph: start.graph, no: start.no, token: start.token, lastSign: this.o.now(), progress: null });
   }
 
@@ -290,50 +377,55 @@ export class Dispatcher implements WorkerPort {
   /** Everything from memory, or null. */
   #assignment(s: Start): Assignment | null {
     const { graph: g, no } = s;
-    if (g.attempts[no] > 1) return null;
-    const input = this.o.payloads.input(g.id);
+    if (g.attempts[no] > 1 || g.phaseOf(no) !== 0) return null;
+    const input = hasOwnInput(g, no) ? this.o.payloads.result(g.id, no, 0) : this.o.payloads.input(g.id);
     if (input === undefined) return null;
-    const { depStart, deps, depRequired, names } = g.shape;
+    const { deps, names } = g.shape;
     const results: [string, boolean, DependencyResult][] = [];
     let bytes = 0;
-    for (let e = depStart[no]; e < depStart[no + 1]; e++) {
-      const dep = deps[e];
-      if (g.state[dep] !== Step.complete) return null;
-      const body = this.o.payloads.result(g.id, dep, g.token[dep]);
-      if (body === undefined || results.length > RESULTS_PAGE) return null;
+    if (deps[no].length > RESULTS_PAGE) return null;
+    for (const e of deps[no]) {
+      const dep = edgeStep(e);
+      if (isAbsent(g.state[dep])) {
+        results.push([names[dep], edgeRequired(e), { state: 'not_taken' }]);
+        continue;
+      }
+      if (g.state[dep] !== Step.complete || g.shape.facts(dep)?.link != null) return null;
+      const body = this.o.payloads.result(g.id, dep, g.resultToken(dep));
+      if (body === undefined) return null;
       bytes += body.length;
       if (bytes > RESULTS_INLINE_BYTES) return null;
-      results.push([names[dep], depRequired[e] === 1, { state: 'complete', body }]);
+      results.push([names[dep], edgeRequired(e), { state: 'complete', body }]);
     }
-    return this.#compose(s, input, results, null);
+    return this.#compose(s, { input, results, checkpoint: null, own: null });
   }
 
   async #assignSlowly(a: Active, s: Start, reads = 1): Promise<void> {
     const { graph: g, no } = s;
     try {
-      const { depStart, deps, depRequired, names } = g.shape;
-      let input = this.o.payloads.input(g.id);
-      if (input === undefined) {
-        input = (await this.o.store.payloads([{ task: g.id, no: -1, token: 0 }]))[0] ?? '{}';
-        this.o.payloads.putInput(g.id, input);
-      }
+      const { names } = g.shape;
+      const deps = g.shape.deps[no];
+      const input = await this.#inputOf(g, no);
       let results: [string, boolean, DependencyResult][] | null = [];
       let bytes = 0;
-      for (let from = depStart[no]; from < depStart[no + 1] && results !== null; from += RESULTS_PAGE) {
-        const to = Math.min(depStart[no + 1], from + RESULTS_PAGE);
-        const page = await this.results(g, [...deps.subarray(from, to)]);
+      for (let from = 0; from < deps.length && results !== null; from += RESULTS_PAGE) {
+        const page = deps.slice(from, from + RESULTS_PAGE);
+        const values = await this.results(g, page.map(edgeStep));
         for (let i = 0; i < page.length; i++) {
-          const r = page[i];
+          const r = values[i];
           bytes += r.state === 'complete' ? r.body.length : 64;
-          results.push([names[deps[from + i]], depRequired[from + i] === 1, r]);
+          results.push([names[edgeStep(page[i])], edgeRequired(page[i]), r]);
         }
         if (bytes > RESULTS_INLINE_BYTES) results = null;
         // A store that answers at once would hold the loop for a page of reads after the other.
-        else if (to < depStart[no + 1]) await this.o.pause();
+        else if (from + RESULTS_PAGE < deps.length) await this.o.pause();
       }
-      const checkpoint = g.attempts[no] > 1 ? ((await this.o.store.checkpoint({ task: g.id, no }))?.body ?? null) : null;
+      const phase = g.phaseOf(no);
+      const checkpoint = g.attempts[no] > 1 || phase !== 0 ? ((await this.o.store.checkpoint({ task: g.id, no }))?.body ?? null) : null;
+      const result = g.results.get(no);
+      const own = phase === 0 || result === undefined ? null : (await this.o.store.payloads([{ task: g.id, no, token: result }]))[0];
       if (this.active(g.id, no) !== a) return;
-      a.session.sink.assign([this.#compose(s, input, results, checkpoint)]);
+      a.session.sink.assign([this.#compose(s, { input, results, checkpoint, own })]);
     } catch (e) {
       if (this.active(g.id, no) !== a) return;
       if (reads < READS) {
@@ -350,8 +442,21 @@ export class Dispatcher implements WorkerPort {
     }
   }
 
-  #compose(s: Start, input: string, results: Assignment['results'], checkpoint: string | null): Assignment {
-    return new LocalAssignment(this.o, s, { input, results, checkpoint });
+  #compose(s: Start, values: { input: string; results: Assignment['results']; checkpoint: string | null; own: string | null }): Assignment {
+    return new LocalAssignment(this.o, s, values);
+  }
+
+  /** What a step works on: a node's own inputs, else the task's. */
+  async #inputOf(g: TaskGraph, no: number): Promise<string> {
+    if (hasOwnInput(g, no)) {
+      return this.o.payloads.result(g.id, no, 0) ?? (await this.o.store.payloads([{ task: g.id, no, token: 0 }]))[0] ?? '{}';
+    }
+    let input = this.o.payloads.input(g.id);
+    if (input === undefined) {
+      input = (await this.o.store.payloads([{ task: g.id, no: -1, token: 0 }]))[0] ?? '{}';
+      this.o.payloads.putInput(g.id, input);
+    }
+    return input;
   }
 
   /** What these steps gave, in their order. */
@@ -363,14 +468,24 @@ export class Dispatcher implements WorkerPort {
       const no = nos[i];
       switch (g.state[no]) {
         case Step.complete: {
-          const body = this.o.payloads.result(g.id, no, g.token[no]);
+          const link = g.shape.facts(no)?.link;
+          if (link != null) {
+            out[i] = await this.#linked(link);
+            break;
+          }
+          const token = g.resultToken(no);
+          const body = this.o.payloads.result(g.id, no, token);
           if (body !== undefined) out[i] = { state: 'complete', body };
           else {
-            missing.push({ task: g.id, no, token: g.token[no] });
+            missing.push({ task: g.id, no, token });
             places.push(i);
           }
           break;
         }
+        case Absent.undecided:
+        case Absent.notTaken:
+          out[i] = { state: 'not_taken' };
+          break;
         case Step.resolvedManually:
           out[i] = { state: 'resolved_manually' };
           break;
@@ -388,6 +503,31 @@ export class Dispatcher implements WorkerPort {
     return out as DependencyResult[];
   }
 
+  /** A link has no data of its own: it gives what the original gave. */
+  async #linked(to: NonNullable<NodeFacts['link']>): Promise<DependencyResult> {
+    if (to.token === 0) return { state: 'complete', body: 'null' };
+    return { state: 'complete', body: (await this.o.store.payloads([to]))[0] ?? 'null' };
+  }
+
+  /** Tied children that count for their parent, in the order they came. */
+  async children(g: TaskGraph, parent: number, from: number, limit: number): Promise<{ children: ChildResult[]; next: number | null }> {
+    const all = g.shape.children(parent);
+    const nos: number[] = [];
+    let at = from;
+    for (; at < all.length && nos.length < limit; at++) if (g.shape.isTied(all[at]) && countsFor(g, parent, all[at])) nos.push(all[at]);
+    const results = await this.results(g, nos);
+    return {
+      children: nos.map((no, i) => ({
+        stepId: this.o.stepUuid(g.id, no),
+        name: g.shape.names[no],
+        key: keyOf(g, no),
+        handler: g.shape.rules[no].handler,
+        result: results[i],
+      })),
+      next: at < all.length ? at : null,
+    };
+  }
+
   async #errorOf(task: number, no: number): Promise<StepError> {
     const [row] = await this.o.store.loadSteps({ task, after: no - 1, limit: 1 });
     return row?.error == null ? { code: 'unknown', message: 'The step failed.', retryable: false } : (JSON.parse(row.error) as StepError);
@@ -395,13 +535,13 @@ export class Dispatcher implements WorkerPort {
 }
 
 function isAncestor(g: TaskGraph, candidate: number, no: number): boolean {
-  const { depStart, deps } = g.shape;
+  const { deps } = g.shape;
   const seen = new Set<number>([no]);
   const stack = [no];
   while (stack.length > 0) {
     const at = stack.pop()!;
-    for (let e = depStart[at]; e < depStart[at + 1]; e++) {
-      const d = deps[e];
+    for (const e of deps[at]) {
+      const d = edgeStep(e);
       if (d === candidate) return true;
       if (!seen.has(d)) {
         seen.add(d);

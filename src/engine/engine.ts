@@ -1,12 +1,12 @@
 /** The engine: the four actors around one loop of turns, and the facade that everything outside talks to (design.md §3). */
 import type { ChangeSet } from '../core/changes.ts';
 import type { Start } from '../core/decisions.ts';
-import type { Json } from '../core/definition.ts';
+import type { Json, JsonObject } from '../core/definition.ts';
 import { TuttiError, isTuttiError } from '../core/errors.ts';
-import { explainStep } from '../core/explain.ts';
 import type { TaskGraph } from '../core/graph.ts';
+import { ABORT_MS, Phase } from '../core/phases.ts';
 import { isUuid, parseUuid, stepUuid, taskUuid, MAX_STEPS } from '../core/ids.ts';
-import { Step, STEP_STATES } from '../core/step-states.ts';
+import { Step, isAbsent } from '../core/step-states.ts';
 import { TASK_STATES, Task, isTaskTerminal } from '../core/task-states.ts';
 import type { Store, StoredTask } from '../store/store.ts';
 import { ResultProcessor } from './actors/result-processor.ts';
@@ -16,11 +16,15 @@ import { TaskRequest } from './actors/task-request.ts';
 import { AttemptLog } from './attempt-log.ts';
 import { ColdReady } from './cold-ready.ts';
 import type { FinalizeCommand, ResultCommand } from './commands.ts';
+import { Copies } from './copies.ts';
 import { type Active, Dispatcher } from './dispatcher.ts';
 import type { EngineParts } from './engine-parts.ts';
-import { EventFeed } from './event-feed.ts';
+import { ElementIds } from './element-ids.ts';
+import { Events } from './events.ts';
+import { explainSteps } from './explaining.ts';
 import type { EngineFacade, EngineHealth, EngineMetrics, TemplateRegistration } from './facade.ts';
 import { GraphCache } from './graph-cache.ts';
+import { graphCounts } from './graph-counts.ts';
 import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Host } from './host.ts';
 import { Outcomes, failureOf } from './outcomes.ts';
 import { PayloadCache } from './payload-cache.ts';
@@ -29,12 +33,40 @@ import { ReadGate } from './read-gate.ts';
 import { ReadyQueue } from './ready-queue.ts';
 import { Reconciler } from './reconciler.ts';
 import { TimerScan, removeArrivals, resumeBegun } from './recovery.ts';
-import { Retention, STEPS_AT_ONCE, prune } from './retention.ts';
+import { TaskGuard } from './task-guard.ts';
+import { Resets, refuseArchive } from './resets.ts';
+import { purge } from './purge.ts';
+import { Retention } from './retention.ts';
+import { checkSpawn } from './spawns.ts';
+import { StepRefs } from './step-refs.ts';
 import { Submissions, checkPriority, checkTags } from './submissions.ts';
+import { TaskKeys } from './task-keys.ts';
+import { TaskProgress } from './task-progress.ts';
 import { TemplateRegistry } from './template-registry.ts';
 import { HORIZON_MS, Timers } from './timers.ts';
+import { Trees } from './trees.ts';
 import { TurnLoop, type Turn } from './turn.ts';
-import type { AuditView, ExplainView, ListRequest, ListResult, StepView, SubmitRequest, TaskEvent, TaskOutcome, TaskView, TemplateView } from './views.ts';
+import type {
+  AuditView,
+  CopyRequest,
+  EventFilter,
+  EventPage,
+  ExplainView,
+  GlobalEvent,
+  ListRequest,
+  ListResult,
+  StepView,
+  SubmitRequest,
+  TaskEvent,
+  TaskOutcome,
+  TaskView,
+  TemplateView,
+  TreeQuery,
+  TreeRequest,
+  TreeSubmitted,
+  TreeView,
+} from './views.ts';
+import type { HandlerView } from './worker-port.ts';
 
 export interface EngineOptions {
   store: Store;
@@ -43,6 +75,10 @@ export interface EngineOptions {
 }
 
 const COUNT_CAP = 10_000;
+
+/** Nothing of it is left to do or to wait for. */
+const isSettled = (g: TaskGraph): boolean =>
+  isTaskTerminal(g.taskState) && g.live.size === 0 && g.debts.length === 0 && g.ready.size === 0 && g.retryAt.size === 0;
 
 export class Engine implements EngineFacade {
   readonly #host: Host;
@@ -55,15 +91,21 @@ export class Engine implements EngineFacade {
   readonly #results: ResultProcessor;
   readonly #enqueuer: StepEnqueuer;
   readonly #finalizer: TaskFinalizer;
-  readonly #feed: EventFeed;
+  readonly #events: Events;
+  readonly #progress: TaskProgress;
   readonly #queries: Queries;
   readonly #submissions: Submissions;
+  readonly #trees: Trees;
+  readonly #refs: StepRefs;
   readonly #cold: ColdReady;
   readonly #scan: TimerScan;
   readonly #log: AttemptLog;
   readonly #retention: Retention;
   readonly #reconciler: Reconciler;
   readonly #outcomes: Outcomes;
+  readonly #resets: Resets;
+  readonly #copies: Copies;
+  readonly #taskGuard: TaskGuard;
   readonly #gate: ReadGate;
   readonly #finished: Record<string, number> = { complete: 0, error: 0, cancelled: 0, resolved_manually: 0 };
   #status: EngineHealth['status'] = 'starting';
@@ -96,7 +138,19 @@ export class Engine implements EngineFacade {
       input: {
         result: (r) => this.#offer({ kind: 'result', ...r }),
         checkpoint: (r) => this.#offer({ kind: 'checkpoint', ...r }),
-        progress: (a) => this.#feed.progress(a),
+        spawn: (r) => {
+          try {
+            checkSpawn(r.children, (h) => dispatcher.hasHandler(h), this.#config.openToWorkers);
+          } catch (e) {
+            r.done([], e as TuttiError);
+            return true;
+          }
+          return this.#offer({ kind: 'spawn', ...r });
+        },
+        progress: (a) => {
+          this.#progress.reported(a);
+          this.#events.progress(a);
+        },
         logLine: (r) => this.#log.add(r),
         capacity: () => {
           this.#submissions.handlersChanged();
@@ -148,13 +202,22 @@ export class Engine implements EngineFacade {
     this.#cold = new ColdReady({ parts, adopt: (ids) => this.#load(ids), wake, started: () => this.#enqueuer.started });
     this.#scan = new TimerScan(parts);
     this.#log = new AttemptLog({ host: o.host, commit });
-    this.#retention = new Retention({ parts, commit });
+    this.#taskGuard = new TaskGuard(o.store);
+    this.#retention = new Retention({ parts, commit, guard: this.#taskGuard });
     this.#reconciler = new Reconciler({ parts, wake });
-    this.#feed = new EventFeed({
+    this.#progress = new TaskProgress({ graph: (t) => graphs.get(t), now, stepUuid: (t, no) => stepUuid(t, no, tag) });
+    this.#events = new Events({
+      progress: this.#progress,
       store: o.store,
-      names: { taskUuid: (t) => taskUuid(t, tag), stepUuid: (t, no) => stepUuid(t, no, tag) },
+      host: o.host,
+      graphs,
+      templates: this.#templates,
+      taskOf: async (id) => (await this.#row(id)).id,
+      pause: () => this.#pause(),
+      stopped: () => this.#status === 'stopped',
     });
     this.#queries = new Queries({
+      progress: this.#progress,
       store: o.store,
       graphs,
       templates: this.#templates,
@@ -167,11 +230,24 @@ export class Engine implements EngineFacade {
       store: o.store,
       queries: this.#queries,
       payloads,
-      templates: this.#templates,
+      results: (g, nos) => dispatcher.results(g, nos),
       soon: (fn) => this.#host.soon(fn),
       tag,
     });
+    this.#resets = new Resets({
+      guard: this.#taskGuard,
+      row: (id) => this.#row(id),
+      stepNo: (row, ref) => this.#stepNo(row, ref),
+      post: (c) => this.#post(c),
+      view: (id) => this.task(id),
+      letGo: (task) => {
+        const g = graphs.get(task);
+        if (g !== undefined && g.writes === null && isSettled(g)) graphs.drop(g);
+      },
+    });
+    const keys = new TaskKeys({ store: o.store, taskUuid: (t) => taskUuid(t, tag) });
     this.#submissions = new Submissions({
+      keys,
       inbox: this.#requests.inbox,
       templates: this.#templates,
       config: this.#config,
@@ -183,6 +259,37 @@ export class Engine implements EngineFacade {
       viewOf: (g, row) => this.#queries.viewOf(g, row),
       admit: () => this.#admit(),
       pause: () => this.#pause(),
+    });
+    this.#refs = new StepRefs({
+      store: o.store,
+      graph: (task) => graphs.get(task),
+      readGraph: (row) => this.#queries.readGraph(row),
+      shapeOf: (t) => this.#templates.shape(t),
+    });
+    this.#copies = new Copies({
+      store: o.store,
+      host: o.host,
+      config: this.#config,
+      graphs,
+      guard: this.#taskGuard,
+      submissions: this.#submissions,
+      hasHandler: (h) => dispatcher.hasHandler(h),
+      row: (id) => this.#row(id),
+      stepNo: (row, ref) => this.#stepNo(row, ref),
+      stepUuid: (t, no) => stepUuid(t, no, tag),
+      admit: () => this.#admit(),
+    });
+    this.#trees = new Trees({
+      host: o.host,
+      config: this.#config,
+      tag,
+      workers: dispatcher,
+      submissions: this.#submissions,
+      keys,
+      ids: new ElementIds({ store: o.store, pause: () => this.#pause() }),
+      admit: () => this.#admit(),
+      graphOf: (row) => this.#queries.graphOf(row),
+      offer: (c) => this.#offer(c),
     });
   }
 
@@ -204,6 +311,10 @@ export class Engine implements EngineFacade {
 
   get workers(): Dispatcher {
     return this.#parts.dispatcher;
+  }
+
+  handlers(): HandlerView[] {
+    return this.workers.handlers();
   }
 
   #admit(): void {
@@ -243,6 +354,14 @@ export class Engine implements EngineFacade {
     return this.#submissions.submitMany(rs);
   }
 
+  async submitTree(r: TreeRequest): Promise<TreeSubmitted> {
+    return await this.#guard(() => this.#trees.submit(r, 'wait'));
+  }
+
+  async trySubmitTree(r: TreeRequest): Promise<TreeSubmitted> {
+    return await this.#guard(() => this.#trees.submit(r, 'refuse'));
+  }
+
   // Reading
 
   async task(id: string): Promise<TaskView> {
@@ -268,6 +387,7 @@ export class Engine implements EngineFacade {
         initiator: r.initiator,
         sourceSystem: r.sourceSystem,
         tag: r.tag,
+        key: r.key,
         beforeId,
         offset: paged && beforeId === undefined ? ((r.page ?? 1) - 1) * limit : undefined,
         limit: limit + 1,
@@ -283,72 +403,61 @@ export class Engine implements EngineFacade {
     };
   }
 
-  async steps(taskId: string, o: { results?: boolean } = {}): Promise<StepView[]> {
-    return await this.#queries.steps(await this.#row(taskId), { results: o.results ?? true });
+  async steps(taskId: string, o: { results?: boolean; inputs?: boolean; includeNotTaken?: boolean } = {}): Promise<StepView[]> {
+    return await this.#queries.steps(await this.#row(taskId), { results: o.results ?? true, inputs: o.inputs, absent: o.includeNotTaken });
+  }
+
+  async findElement(id: string): Promise<StepView> {
+    const found = await this.#guard(() => this.#refs.element(id));
+    const row = found === null ? null : await this.#guard(() => this.#store.loadTask(found.task));
+    if (found === null || row === null) throw new TuttiError('NOT_FOUND', `there is no element ${id}`);
+    const views = await this.#queries.steps(row, { nos: [await this.#refs.resolve(row, stepUuid(row.id, found.no, this.#store.tag))], results: true, inputs: true });
+    return views[0];
+  }
+
+  async tree(taskId: string, q: TreeQuery = {}): Promise<TreeView> {
+    const row = await this.#row(taskId);
+    return await this.#queries.tree(row, { ...q, parent: q.parent === undefined ? -1 : await this.#stepNo(row, q.parent) });
   }
 
   async step(taskId: string, ref: string): Promise<StepView> {
     const row = await this.#row(taskId);
-    return (await this.#queries.steps(row, { nos: [this.#stepNo(row, ref)], results: true, checkpoint: true }))[0];
+    return (await this.#queries.steps(row, { nos: [await this.#stepNo(row, ref)], results: true, inputs: true, checkpoint: true }))[0];
   }
 
   async audit(taskId: string, stepRef?: string): Promise<AuditView[]> {
     const row = await this.#row(taskId);
-    return await this.#queries.audit(row, stepRef === undefined ? undefined : this.#stepNo(row, stepRef));
+    return await this.#queries.audit(row, stepRef === undefined ? undefined : await this.#stepNo(row, stepRef));
   }
 
   async explain(taskId: string, stepRef?: string): Promise<ExplainView[]> {
     const row = await this.#row(taskId);
-    const g = this.#parts.graphs.get(row.id) ?? (await this.#queries.readGraph(row));
-    const nos = stepRef === undefined ? [...Array(g.size).keys()] : [this.#stepNo(row, stepRef)];
-    return nos.map((no) => {
-      const active = this.#parts.dispatcher.active(g.id, no);
-      const slots = this.workers.slotsFor(g.shape.rules[no].handler);
-      const gates = explainStep(g, no, {
-        now: this.#host.now(),
-        slots: slots.total,
-        slotsUsed: slots.used,
-        hasHandler: this.workers.hasHandler(g.shape.rules[no].handler),
-        ahead: nos.length > 200 ? null : this.#parts.queue.ahead(g, no),
-        draining: this.#enqueuer.draining,
-        storeWritable: this.#loop.writable,
-        lastSignAt: active?.lastSign ?? null,
-      });
-      return {
-        stepId: stepUuid(g.id, no, this.#store.tag),
-        name: g.shape.names[no],
-        state: STEP_STATES[g.state[no]],
-        runnable: gates.length === 1 && (gates[0].kind === 'starting' || gates[0].kind === 'slots'),
-        gates,
-      };
-    });
+    const g = await this.#queries.graphOf(row);
+    const nos = stepRef === undefined ? [...Array(g.size).keys()].filter((no) => !isAbsent(g.state[no])) : [await this.#stepNo(row, stepRef)];
+    return explainSteps(this.#parts, g, nos, { draining: this.#enqueuer.draining, storeWritable: this.#loop.writable });
   }
 
   async attemptLog(taskId: string, stepRef: string): Promise<{ at: number; level: string; message: string; token: number }[]> {
     const row = await this.#row(taskId);
     await this.#log.flush();
-    return await this.#guard(() => this.#store.attemptLines({ task: row.id, no: this.#stepNo(row, stepRef), limit: 10_000 }));
+    const no = await this.#stepNo(row, stepRef);
+    return await this.#guard(() => this.#store.attemptLines({ task: row.id, no, limit: 10_000 }));
   }
 
   async *events(taskId: string, o: { after?: number; signal?: AbortSignal } = {}): AsyncGenerator<TaskEvent> {
-    const row = await this.#row(taskId);
-    const after = o.after ?? 0;
-    if (!Number.isInteger(after) || after < 0 || after >= row.nextSeq) {
-      throw new TuttiError('INVALID_CURSOR', `the task has events 1 to ${row.nextSeq - 1}; ${String(after)} is none of them`, { field: 'after' });
-    }
-    try {
-      yield* this.#feed.events({
-        task: row.id,
-        steps: this.#templates.shape(row.template ?? -1)?.names ?? [],
-        after,
-        signal: o.signal,
-        ended: () => this.#status === 'stopped',
-        terminal: async () => isTaskTerminal((await this.#store.loadTask(row.id))?.state ?? Task.cancelled),
-      });
-    } catch (e) {
-      if (isTuttiError(e)) throw e;
-      throw new TuttiError('STORE_UNAVAILABLE', 'The log cannot be read at the moment.', { retryAfter: 5, cause: e });
-    }
+    yield* this.#events.ofTask(await this.#row(taskId), o);
+  }
+
+  allEvents(o: EventFilter & { after?: string; signal?: AbortSignal; onPosition?: (cursor: string) => void } = {}): AsyncIterable<GlobalEvent> {
+    return this.#events.all.stream(o);
+  }
+
+  async eventPage(o: EventFilter & { after?: string; limit?: number } = {}): Promise<EventPage> {
+    return await this.#events.all.page(o);
+  }
+
+  onEvent(o: EventFilter & { after?: string }, fn: (e: GlobalEvent) => unknown): () => void {
+    return this.#events.callbacks.add(o, fn);
   }
 
   async done(taskId: string): Promise<TaskOutcome> {
@@ -377,6 +486,26 @@ export class Engine implements EngineFacade {
     return await this.#verb(taskId, (task, done) => ({ kind: 'cancel', task, message, done }));
   }
 
+  async cancelStep(taskId: string, stepRef: string, o: { errorMessage?: string } = {}): Promise<StepView> {
+    const message = o.errorMessage ?? 'Cancelled by user';
+    if (message.length > 10_000) throw new TuttiError('INVALID_INPUT', 'error_message has at most 10,000 characters', { field: 'error_message' });
+    const row = await this.#writable(taskId);
+    const no = await this.#stepNo(row, stepRef);
+    await this.#trees.cancelStep(row.id, no, message);
+    return (await this.#queries.steps(row, { nos: [no], results: false }))[0];
+  }
+
+  async executeTree(taskId: string): Promise<TaskView> {
+    await this.#trees.execute((await this.#writable(taskId)).id);
+    return await this.task(taskId);
+  }
+
+  async addSteps(taskId: string, elements: TreeRequest['elements']): Promise<StepView[]> {
+    const row = await this.#writable(taskId);
+    const nos = await this.#guard(() => this.#trees.add(row, elements));
+    return await this.#queries.steps(row, { nos, results: false, inputs: true });
+  }
+
   async patch(taskId: string, o: { priority?: number; tags?: string[] }): Promise<TaskView> {
     if (o.priority !== undefined) checkPriority(o.priority);
     if (o.tags !== undefined) checkTags(o.tags);
@@ -384,31 +513,45 @@ export class Engine implements EngineFacade {
     return await this.#verb(taskId, (task, done) => ({ kind: 'patch', task, patch, done }));
   }
 
+  async reset(taskId: string, stepRef?: string): Promise<TaskView> {
+    this.#admit();
+    return await this.#resets.reset(taskId, stepRef);
+  }
+
+  async copy(taskId: string, o: CopyRequest, whenFull: 'wait' | 'refuse' = 'wait'): Promise<TaskView> {
+    return await this.#guard(() => this.#copies.copy(taskId, o, whenFull));
+  }
+
+  async previewCopy(taskId: string, o: CopyRequest): Promise<JsonObject[]> {
+    return await this.#guard(() => this.#copies.preview(taskId, o));
+  }
+
   async purge(taskId: string): Promise<void> {
     const row = await this.#row(taskId);
-    if (!isTaskTerminal(row.state))
-      throw new TuttiError('ILLEGAL_STATE', `The task is ${TASK_STATES[row.state]}; only one that has ended can be removed.`, {
-        details: { state: TASK_STATES[row.state] },
-      });
-    const g = this.#parts.graphs.get(row.id);
-    if (g !== undefined && g.live.size > 0)
-      throw new TuttiError('ILLEGAL_STATE', 'Handlers of the task are still stopping; try again when they have returned.', {
-        details: { stopping: g.live.size },
-      });
-    if (g !== undefined) this.#parts.graphs.drop(g);
-    if (row.totalSteps > STEPS_AT_ONCE && !(await prune({ store: this.#store, host: this.#host, task: row.id, commit: (c) => this.#loop.commitLater(c) }))) {
-      throw new TuttiError('STORE_UNAVAILABLE', 'The store cannot be written.', { retryAfter: 5 });
-    }
-    await this.#post({ kind: 'remove', task: row.id, done: () => undefined });
+    await this.#guard(() =>
+      purge(row, {
+        store: this.#store,
+        host: this.#host,
+        graphs: this.#parts.graphs,
+        guard: this.#taskGuard,
+        commit: (c) => this.#loop.commitLater(c),
+        remove: (task) => this.#post({ kind: 'remove', task, done: () => undefined }),
+      }),
+    );
+  }
+
+  /** A task that has not ended, in a store that can be written. */
+  async #writable(taskId: string): Promise<StoredTask> {
+    const row = await this.#row(taskId);
+    refuseArchive(row);
+    if (isTaskTerminal(row.state)) throw new TuttiError('ILLEGAL_STATE', `The task has ended: ${TASK_STATES[row.state]}.`, { details: { state: TASK_STATES[row.state] } });
+    if (!this.#loop.writable) throw new TuttiError('STORE_UNAVAILABLE', 'The store cannot be written.', { retryAfter: 5 });
+    return row;
   }
 
   async #verb(taskId: string, make: (task: number, done: (g: TaskGraph | null, e: TuttiError | null) => void) => ResultCommand): Promise<TaskView> {
-    const row = await this.#row(taskId);
-    if (isTaskTerminal(row.state))
-      throw new TuttiError('ILLEGAL_STATE', `The task has ended: ${TASK_STATES[row.state]}.`, { details: { state: TASK_STATES[row.state] } });
-    if (!this.#loop.writable) throw new TuttiError('STORE_UNAVAILABLE', 'The store cannot be written.', { retryAfter: 5 });
-    const c = make(row.id, () => undefined);
-    await this.#post(c);
+    const row = await this.#writable(taskId);
+    await this.#post(make(row.id, () => undefined));
     return await this.task(taskId);
   }
 
@@ -440,12 +583,17 @@ export class Engine implements EngineFacade {
       if (t.at - out.now <= HORIZON_MS) timers.add({ at: t.at, kind: t.no < 0 ? 'deadline' : 'retry', task: t.graph.id, no: t.no, token: 0 });
     }
     for (const reply of turn.replies) reply();
+    this.#progress.turn(out.changes);
     for (const s of out.starts) this.#watch(s.graph, s.no, s.token, out.now);
     dispatcher.dispatch(out.starts);
     for (const g of out.ended) this.#ended(g);
     for (const g of out.touched) {
-      if (this.#feed.watched) this.#feed.changed(g.id);
-      if (isTaskTerminal(g.taskState) && g.live.size === 0 && g.debts.length === 0) graphs.drop(g);
+      this.#events.changed(g.id);
+      if (g.counted !== g.size) graphs.grew(g);
+      if (isSettled(g)) {
+        graphs.drop(g);
+        this.#progress.drop(g.id);
+      }
     }
     if (graphs.over) this.#shrink(turn);
     if (!this.#enqueuer.draining) this.#cold.topUp();
@@ -454,10 +602,12 @@ export class Engine implements EngineFacade {
 
   /** Arms timeout and heartbeat of an attempt that began at `from`. */
   #watch(g: TaskGraph, no: number, token: number, from: number): void {
-    const { timeoutMs, heartbeatMs } = g.shape.rules[no];
+    const aborts = g.phaseOf(no) === Phase.abort;
+    const { heartbeatMs } = g.shape.rules[no];
+    const timeoutMs = aborts ? ABORT_MS : g.shape.rules[no].timeoutMs;
     const { timers } = this.#parts;
     if (timeoutMs > 0) timers.add({ at: from + timeoutMs, kind: 'timeout', task: g.id, no, token });
-    if (heartbeatMs > 0) timers.add({ at: from + heartbeatMs, kind: 'heartbeat', task: g.id, no, token });
+    if (heartbeatMs > 0 && !aborts) timers.add({ at: from + heartbeatMs, kind: 'heartbeat', task: g.id, no, token });
   }
 
   /** Above the cache limit: what has just arrived stays in the store first, since it is last in order; then whatever may leave. */
@@ -480,7 +630,6 @@ export class Engine implements EngineFacade {
 
   #ended(g: TaskGraph): void {
     this.#finished[TASK_STATES[g.taskState]]++;
-    if (g.debts.length > 0) this.#finalizer.inbox.force({ kind: 'debts', task: g.id });
     this.#outcomes.ended(g);
   }
 
@@ -504,13 +653,17 @@ export class Engine implements EngineFacade {
     const { dispatcher, timers } = this.#parts;
     dispatcher.settle(g);
     for (const [no, a] of g.live) {
-      if (!a.stopping || dispatcher.active(g.id, no) === undefined) continue;
-      const cancelled = g.state[no] === Step.cancelled;
-      if (cancelled && !g.shape.rules[no].cancelable) continue;
+      if (dispatcher.active(g.id, no) === undefined) continue;
+      // Whether a hook was told that its time is over is not in its row: it is told again.
+      if (a.phase === Phase.abort) this.#watch(g, no, a.token, a.startedAt);
+      if (!a.stopping) continue;
+      const cancelled = g.state[no] === Step.cancelled || (g.state[no] === Step.error && (g.families.get(no)?.failed ?? 0) > 0);
+      const { handler, cancelable } = g.shape.rules[no];
+      if (cancelled && !(cancelable && dispatcher.traits(handler).cancelable)) continue;
       dispatcher.stop(g.id, no, a.token, cancelled ? 'cancelled' : 'timeout');
       timers.add({ at: this.#host.now() + this.#config.graceMs, kind: 'grace', task: g.id, no, token: a.token });
     }
-    if (this.#feed.watched) this.#feed.changed(g.id);
+    this.#events.changed(g.id);
     if (isTaskTerminal(g.taskState) && this.#outcomes.awaited(g.id)) this.#ended(g);
   }
 
@@ -535,7 +688,7 @@ export class Engine implements EngineFacade {
     const { graphs, queue, timers, dispatcher } = this.#parts;
     if (graphs.get(g.id) !== undefined) return;
     const lost = [...g.live].some(([no, a]) => dispatcher.active(g.id, no)?.token !== a.token);
-    if (isTaskTerminal(g.taskState) && !lost && g.live.size === 0 && g.debts.length === 0) return;
+    if (!lost && isSettled(g) && !this.#resets.wants(g)) return;
     graphs.put(g);
     for (const [no, rank] of g.ready) queue.push({ graph: g, no, rank });
     const horizon = this.#host.now() + HORIZON_MS;
@@ -566,13 +719,9 @@ export class Engine implements EngineFacade {
     return row;
   }
 
-  /** A step by its name, or by its id within this task. */
-  #stepNo(row: StoredTask, ref: string): number {
-    const key = parseUuid(ref, this.#store.tag);
-    const shape = row.template === null ? undefined : this.#templates.shape(row.template);
-    const no = key !== null && key.task === row.id ? key.no : shape?.numberOf.get(ref);
-    if (no === undefined || no < 0 || no >= row.totalSteps) throw new TuttiError('NOT_FOUND', `the task has no step ${ref}`);
-    return no;
+  /** A step by its name, by its id, or by the id it was submitted with. */
+  #stepNo(row: StoredTask, ref: string): Promise<number> {
+    return this.#guard(() => this.#refs.resolve(row, ref));
   }
 
   #cursor(id: number): string {
@@ -606,20 +755,7 @@ export class Engine implements EngineFacade {
 
   metrics(): EngineMetrics {
     const { dispatcher, graphs, queue } = this.#parts;
-    const tasks: Record<string, number> = Object.fromEntries(TASK_STATES.map((s) => [s, 0]));
-    const steps: Record<string, number> = Object.fromEntries(STEP_STATES.map((s) => [s, 0]));
-    let stopping = 0;
-    for (const g of graphs.values()) {
-      tasks[TASK_STATES[g.taskState]]++;
-      steps.in_progress += g.running;
-      steps.complete += g.complete;
-      steps.error += g.errors;
-      steps.cancelled += g.cancelled;
-      steps.resolved_manually += g.resolved;
-      steps.waiting_for_retry += g.retryAt.size;
-      steps.pending += g.remaining - g.running - g.retryAt.size;
-      if (g.live.size > g.running) stopping += g.stopping;
-    }
+    const { stopping, ...counts } = graphCounts(graphs.values());
     const { total, used } = dispatcher.slots;
     const r = this.#results;
     return {
@@ -629,8 +765,7 @@ export class Engine implements EngineFacade {
       turnSeconds: this.#loop.seconds,
       commitSeconds: this.#loop.commitSeconds,
       commitFailures: this.#loop.commitFailures,
-      tasks,
-      steps,
+      ...counts,
       submitted: this.#requests.submitted,
       finished: { ...this.#finished },
       attempts: {
@@ -646,6 +781,8 @@ export class Engine implements EngineFacade {
       cachedSteps: graphs.steps,
       reconcilerRepairs: this.#reconciler.repairs,
       retentionRemoved: this.#retention.removed,
+      hookErrors: dispatcher.hookErrors,
+      callbackErrors: this.#events.callbacks.errors,
       ready: queue.size,
     };
   }
@@ -696,7 +833,7 @@ export class Engine implements EngineFacade {
     for (const actor of [this.#requests, this.#results, this.#finalizer]) actor.refuse(closed);
     this.#status = 'stopped';
     timers.stop();
-    this.#feed.closeAll();
+    this.#events.close();
     this.#outcomes.close();
     await this.#store.close();
   }

@@ -2,10 +2,10 @@
  * Graphs of live tasks, counted in steps (I11). A miss is loaded before a turn, never inside one. Above the limit, graphs that hold
  * nothing of their own are dropped, longest unused first.
  */
-import { loadGraph } from '../core/load-graph.ts';
+import { loadGraph, shapeWithNodes } from '../core/load-graph.ts';
 import type { TaskGraph } from '../core/graph.ts';
-import type { Shape } from '../core/shape.ts';
-import { LARGE_TASK, type Store, type StoredStep } from '../store/store.ts';
+import { type Shape, emptyShape } from '../core/shape.ts';
+import { LARGE_TASK, type Store, type StoredGraph, type StoredNode, type StoredStep } from '../store/store.ts';
 
 /** Steps of a large task read at a time. */
 const PAGE = 2000;
@@ -43,13 +43,21 @@ export class GraphCache {
   put(g: TaskGraph): void {
     if (this.#graphs.has(g.id)) return;
     this.#graphs.set(g.id, g);
-    this.steps += g.size;
+    g.counted = g.size;
+    this.steps += g.counted;
+  }
+
+  /** Steps were added to it. */
+  grew(g: TaskGraph): void {
+    if (this.#graphs.get(g.id) !== g) return;
+    this.steps += g.size - g.counted;
+    g.counted = g.size;
   }
 
   drop(g: TaskGraph): void {
     if (this.#graphs.get(g.id) !== g) return;
     this.#graphs.delete(g.id);
-    this.steps -= g.size;
+    this.steps -= g.counted;
   }
 
   /**
@@ -83,11 +91,32 @@ export class GraphCache {
   async read(ids: readonly number[], pause: () => Promise<void>): Promise<TaskGraph[]> {
     if (ids.length === 0) return [];
     const graphs: TaskGraph[] = [];
-    for (const { task, steps } of await this.#store.loadGraphs(ids)) {
-      const shape = task.template === null ? undefined : this.#shapeOf(task.template);
-      if (shape !== undefined) graphs.push(loadGraph(task, task.totalSteps > LARGE_TASK ? await this.#stepsInPages(task.id, pause) : steps, shape));
+    for (const stored of await this.#store.loadGraphs(ids)) {
+      const g = await this.build(stored, pause);
+      if (g !== undefined) graphs.push(g);
     }
     return graphs;
+  }
+
+  /** The graph of stored rows; what is large is read in pages first. Undefined: its template is not known. */
+  async build({ task, steps, nodes }: StoredGraph, pause: () => Promise<void>): Promise<TaskGraph | undefined> {
+    const base = task.template === null ? emptyShape(task.policy) : this.#shapeOf(task.template);
+    if (base === undefined) return undefined;
+    const large = task.totalSteps > LARGE_TASK;
+    const all = large ? await this.#nodesInPages(task.id, pause) : nodes;
+    const shape = shapeWithNodes(base, all);
+    return loadGraph(task, large ? await this.#stepsInPages(task.id, pause) : steps, shape, shape !== base);
+  }
+
+  async #nodesInPages(task: number, pause: () => Promise<void>): Promise<StoredNode[]> {
+    const nodes: StoredNode[] = [];
+    for (let after = -1; ; ) {
+      const page = await this.#store.loadNodes({ task, after, limit: PAGE });
+      nodes.push(...page);
+      if (page.length < PAGE) return nodes;
+      after = page[page.length - 1].no;
+      await pause();
+    }
   }
 
   async #stepsInPages(task: number, pause: () => Promise<void>): Promise<StoredStep[]> {

@@ -1,7 +1,11 @@
+import { NO_BATCH } from '../core/batches.ts';
 import type { Start } from '../core/decisions.ts';
 import type { JsonObject } from '../core/definition.ts';
 import type { TaskGraph } from '../core/graph.ts';
-import type { StepRules } from '../core/shape.ts';
+import { ABORT_MS, PHASES } from '../core/phases.ts';
+import { type StepRules, edgeRequired, edgeStep } from '../core/shape.ts';
+import { isAbsent } from '../core/step-states.ts';
+import { keyOf } from '../core/nodes.ts';
 import type { Assignment } from './worker-port.ts';
 
 export interface TemplateName {
@@ -22,7 +26,8 @@ export class LocalAssignment implements Assignment {
   readonly task: number;
   readonly no: number;
   readonly token: number;
-  readonly phase = 'run';
+  readonly phase: Assignment['phase'];
+  readonly own: string | null;
   readonly attempt: number;
   readonly input: string;
   readonly results: Assignment['results'];
@@ -32,7 +37,7 @@ export class LocalAssignment implements Assignment {
   readonly #graph: TaskGraph;
   readonly #rules: StepRules;
 
-  constructor(names: AssignmentNames, s: Start, values: { input: string; results: Assignment['results']; checkpoint: string | null }) {
+  constructor(names: AssignmentNames, s: Start, values: { input: string; results: Assignment['results']; checkpoint: string | null; own: string | null }) {
     const g = s.graph;
     this.#names = names;
     this.#graph = g;
@@ -40,11 +45,14 @@ export class LocalAssignment implements Assignment {
     this.task = g.id;
     this.no = s.no;
     this.token = s.token;
-    this.attempt = g.attempts[s.no];
+    const phase = g.live.get(s.no)?.phase ?? 0;
+    this.phase = PHASES[phase];
+    this.attempt = phase === 0 ? g.attempts[s.no] : (g.phaseAttempts.get(s.no) ?? 1);
+    this.own = values.own;
     this.input = values.input;
     this.results = values.results;
     this.checkpoint = values.checkpoint;
-    const { timeoutMs } = this.#rules;
+    const timeoutMs = phase === 2 ? ABORT_MS : this.#rules.timeoutMs;
     this.deadlineAt = timeoutMs > 0 ? (g.live.get(s.no)?.startedAt ?? names.now()) + timeoutMs : null;
   }
 
@@ -93,8 +101,31 @@ export class LocalAssignment implements Assignment {
   }
 
   get dependencyCount(): number {
-    const { depStart } = this.#graph.shape;
-    return depStart[this.no + 1] - depStart[this.no];
+    return this.#graph.shape.deps[this.no].length;
+  }
+
+  get dependencyIds(): string[] {
+    return this.#graph.shape.deps[this.no].map((e) => this.#graph.shape.facts(edgeStep(e))?.id ?? this.#names.stepUuid(this.task, edgeStep(e)));
+  }
+
+  get batches(): Assignment['batches'] {
+    return batchesOf(this.#graph, this.no);
+  }
+
+  get inputSchema(): JsonObject | undefined {
+    return this.#rules.inputSchema;
+  }
+
+  get reason(): string | null {
+    return this.phase === 'abort' ? (this.#graph.reasonOf(this.no) ?? 'failed') : null;
+  }
+
+  get key(): string | null {
+    return keyOf(this.#graph, this.no);
+  }
+
+  get childCount(): number {
+    return this.#graph.shape.children(this.no).length;
   }
 
   get mergedInputs(): boolean {
@@ -102,17 +133,36 @@ export class LocalAssignment implements Assignment {
   }
 }
 
+/** Workers that stand for the batch workers a step depends on; undefined: it depends on none. */
+function batchesOf(g: TaskGraph, no: number): Assignment['batches'] {
+  const { base, deps, names, types } = g.shape;
+  if (g.shape.initial === null) return undefined;
+  const nos = deps[no].map(edgeStep);
+  const patterns = nos.filter((dep) => types[dep] === 'batch_worker');
+  if (patterns.length === 0) return undefined;
+  return patterns.flatMap((pattern) => {
+    const batchable = deps[pattern].map(edgeStep).find((dep) => g.shape.batch(dep)?.workerTemplate === names[pattern]);
+    // A batch in a branch that was not chosen has no results, not even an empty list.
+    if (batchable === undefined || isAbsent(g.state[batchable])) return [];
+    const placeholder = `${names[pattern]}_${NO_BATCH}`;
+    const workers = nos.filter((dep) => dep >= base && names[dep] !== placeholder && deps[dep].some((e) => edgeStep(e) === batchable));
+    return [{ name: names[pattern], workers: workers.map((dep) => names[dep]) }];
+  });
+}
+
 const DEPENDENCIES = new WeakMap<object, { name: string; required: boolean }[][]>();
 
 /** Declared dependencies of a step; shared by all tasks of its shape. */
 export function dependenciesOf(g: TaskGraph, no: number): { name: string; required: boolean }[] {
+  // A shape that grows may give a step more dependencies.
+  if (g.shape.base < g.shape.size) return listOf(g, no);
   let all = DEPENDENCIES.get(g.shape);
   if (all === undefined) DEPENDENCIES.set(g.shape, (all = []));
   const known = all[no];
   if (known !== undefined) return known;
-  const { depStart, deps, depRequired, names } = g.shape;
-  const list: { name: string; required: boolean }[] = [];
-  for (let e = depStart[no]; e < depStart[no + 1]; e++) list.push({ name: names[deps[e]], required: depRequired[e] === 1 });
-  all[no] = list;
-  return list;
+  all[no] = listOf(g, no);
+  return all[no];
 }
+
+const listOf = (g: TaskGraph, no: number): { name: string; required: boolean }[] =>
+  g.shape.deps[no].map((e) => ({ name: g.shape.names[edgeStep(e)], required: edgeRequired(e) }));

@@ -8,7 +8,7 @@ import { TASK_STATES, Task } from '../core/task-states.ts';
 import type { Store, StoredTask } from '../store/store.ts';
 import type { PayloadCache } from './payload-cache.ts';
 import type { Queries } from './queries.ts';
-import type { TemplateRegistry } from './template-registry.ts';
+import type { DependencyResult } from './worker-port.ts';
 import type { TaskOutcome } from './views.ts';
 
 interface Waiter {
@@ -20,7 +20,8 @@ export interface OutcomesOptions {
   store: Store;
   queries: Queries;
   payloads: PayloadCache;
-  templates: TemplateRegistry;
+  /** What steps gave, wherever it is kept. */
+  results: (g: TaskGraph, nos: readonly number[]) => Promise<DependencyResult[]>;
   soon: (fn: () => void) => void;
   tag: number;
 }
@@ -94,7 +95,7 @@ export class Outcomes {
   async of(row: StoredTask): Promise<TaskOutcome> {
     const failedSteps: TaskOutcome['failedSteps'] = [];
     if (row.counts === null || row.counts.error > 0) {
-      const names = this.#o.templates.row(row.template ?? -1)?.shape.names ?? [];
+      const { names } = (await this.#o.queries.readGraph(row)).shape;
       for (const s of await this.#o.queries.stepRows(row.id)) {
         if (s.state === Step.error) failedSteps.push({ name: names[s.no], error: s.error === null ? null : (JSON.parse(s.error) as StepError) });
       }
@@ -111,26 +112,17 @@ export class Outcomes {
   async resultOf(g: TaskGraph): Promise<Json> {
     const { returns, numberOf, leaves, names } = g.shape;
     const nos = typeof returns === 'string' ? [numberOf.get(returns)!] : returns === undefined ? [...leaves] : returns.map((n) => numberOf.get(n)!);
-    const bodies = new Array<string | null>(nos.length).fill(null);
-    const missing: number[] = [];
-    nos.forEach((no, i) => {
-      if (g.state[no] !== Step.complete) return;
-      const body = this.#o.payloads.result(g.id, no, g.token[no]);
-      if (body === undefined) missing.push(i);
-      else bodies[i] = body;
-    });
-    for (let from = 0; from < missing.length; from += 1000) {
-      const page = missing.slice(from, from + 1000);
-      const read = await this.#o.store.payloads(page.map((i) => ({ task: g.id, no: nos[i], token: g.token[nos[i]] })));
-      page.forEach((i, k) => (bodies[i] = read[k]));
-      if (missing.length > 1000) await new Promise<void>((resolve) => this.#o.soon(resolve));
+    const complete = nos.filter((no) => g.state[no] === Step.complete);
+    const values: [string, Json][] = [];
+    for (let from = 0; from < complete.length; from += 1000) {
+      const page = complete.slice(from, from + 1000);
+      const results = await this.#o.results(g, page);
+      for (const [i, r] of results.entries()) if (r.state === 'complete') values.push([names[page[i]], JSON.parse(r.body) as Json]);
+      if (complete.length > 1000) await new Promise<void>((resolve) => this.#o.soon(resolve));
     }
-    if (typeof returns === 'string') return bodies[0] === null ? null : (JSON.parse(bodies[0]) as Json);
-    const result: { [name: string]: Json } = {};
-    nos.forEach((no, i) => {
-      const body = bodies[i];
-      if (body !== null) result[names[no]] = JSON.parse(body) as Json;
-    });
+    if (typeof returns === 'string') return values[0]?.[1] ?? null;
+    // Defines each as its own property, whatever an element is called.
+    const result: { [name: string]: Json } = Object.fromEntries(values);
     return result;
   }
 }

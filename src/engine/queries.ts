@@ -3,18 +3,18 @@ import { type Counters, completionPercentage, countersOf, executionStatus, healt
 import type { Json } from '../core/definition.ts';
 import type { StepError } from '../core/errors.ts';
 import type { TaskGraph } from '../core/graph.ts';
-import { loadGraph } from '../core/load-graph.ts';
 import { readLog } from '../core/log.ts';
-import { completedParents, dependenciesSatisfied, isReady } from '../core/readiness.ts';
-import { mayRetry } from '../core/retry.ts';
-import { CANCEL_REASONS, Step, STEP_STATES, baseState, isStepTerminal } from '../core/step-states.ts';
+import type { SimpleStatus } from '../core/simple-status.ts';
+import { Step, isAbsent } from '../core/step-states.ts';
 import { Task, TASK_STATES, isTaskTerminal } from '../core/task-states.ts';
-import type { Store, StoredStep, StoredTask } from '../store/store.ts';
+import { LARGE_TASK, type Store, type StoredStep, type StoredTask } from '../store/store.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { GraphCache } from './graph-cache.ts';
-import { dependenciesOf } from './local-assignment.ts';
+import { type StepViewOptions, StepViews } from './step-views.ts';
+import type { TaskProgress } from './task-progress.ts';
 import type { RegisteredTemplate, TemplateRegistry } from './template-registry.ts';
-import type { AuditView, StepView, TaskView } from './views.ts';
+import { type TreeViewRequest, treeView } from './tree-view.ts';
+import type { AuditView, StepView, TaskView, TreeView } from './views.ts';
 
 const PAGE = 1000;
 
@@ -26,13 +26,16 @@ export interface QueryParts {
   taskUuid: (task: number) => string;
   stepUuid: (task: number, no: number) => string;
   pause: () => Promise<void>;
+  progress?: TaskProgress;
 }
 
 export class Queries {
   readonly #p: QueryParts;
+  readonly stepViews: StepViews;
 
   constructor(parts: QueryParts) {
     this.#p = parts;
+    this.stepViews = new StepViews(parts);
   }
 
   /** From a graph that was just submitted or changed: no read. */
@@ -48,12 +51,13 @@ export class Queries {
         createdAt: g.createdAt,
         completedAt: g.completedAt,
         wakeAt: g.deadlineAt,
-        totalSteps: g.size,
+        totalSteps: g.total,
         counts: null,
         error: isTaskTerminal(g.taskState) && g.taskState !== Task.complete ? g.failure : null,
         tags: row?.tags ?? null,
         meta: row?.meta ?? null,
         nextSeq: g.nextSeq,
+        key: row?.key ?? null,
       },
       t,
       countersOf(g),
@@ -85,9 +89,12 @@ export class Queries {
 
   /** Reads the graph of a task that is not cached, for looking at only. */
   async readGraph(row: StoredTask, rows?: StoredStep[]): Promise<TaskGraph> {
-    const t = this.#template(row.template);
-    if (t === undefined) throw new Error(`task ${row.id} has no template`);
-    return loadGraph(row, rows ?? (await this.stepRows(row.id)), t.shape);
+    const large = row.totalSteps > LARGE_TASK;
+    const nodes = large ? [] : await this.#p.store.loadNodes({ task: row.id, after: -1, limit: LARGE_TASK * 2 });
+    const steps = large ? [] : (rows ?? (await this.stepRows(row.id)));
+    const g = await this.#p.graphs.build({ task: row, steps, nodes }, this.#p.pause);
+    if (g === undefined) throw new Error(`task ${row.id} has no template`);
+    return g;
   }
 
   async stepRows(task: number): Promise<StoredStep[]> {
@@ -101,62 +108,52 @@ export class Queries {
     }
   }
 
-  /** Views of the given steps, or of all. */
-  async steps(row: StoredTask, o: { nos?: readonly number[]; results: boolean; checkpoint?: boolean }): Promise<StepView[]> {
-    const rows = o.nos?.length === 1 ? await this.#p.store.loadSteps({ task: row.id, after: o.nos[0] - 1, limit: 1 }) : await this.stepRows(row.id);
-    const g = this.#p.graphs.get(row.id) ?? (await this.readGraph(row, o.nos?.length === 1 ? undefined : rows));
-    const wanted = o.nos === undefined ? rows : rows.filter((r) => o.nos!.includes(r.no));
-    const views = wanted.map((r) => this.#stepView(g, r));
-    if (o.results) {
-      const complete = wanted.map((r, i) => ({ r, v: views[i] })).filter(({ v }) => v.state === 'complete');
-      for (let i = 0; i < complete.length; i += PAGE) {
-        const page = complete.slice(i, i + PAGE);
-        const bodies = await this.#p.store.payloads(page.map(({ r }) => ({ task: row.id, no: r.no, token: r.resultToken })));
-        page.forEach(({ v }, k) => (v.result = JSON.parse(bodies[k] ?? 'null') as Json));
-        await this.#p.pause();
-      }
-    }
-    if (o.checkpoint) {
-      for (const [i, r] of wanted.entries()) {
-        const c = await this.#p.store.checkpoint({ task: row.id, no: r.no });
-        if (c !== null) views[i].checkpoint = JSON.parse(c.body) as Json;
-      }
-    }
-    return views;
+  /** Views of the given steps, or of all that there are; `absent`: also of those of the template that were not chosen, or not yet. */
+  async steps(row: StoredTask, o: { nos?: readonly number[]; absent?: boolean } & StepViewOptions): Promise<StepView[]> {
+    const g = await this.graphOf(row);
+    const nos = o.nos ?? [...Array(g.size).keys()].filter((no) => o.absent === true || !isAbsent(g.state[no]));
+    return await this.stepViews.of(g, nos, o);
+  }
+
+  async tree(row: StoredTask, ask: TreeViewRequest): Promise<TreeView> {
+    const g = await this.graphOf(row);
+    return await treeView({ g, views: this.stepViews, dispatcher: this.#p.dispatcher, taskUuid: this.#p.taskUuid(row.id), ask });
+  }
+
+  /** The graph in memory, else one that was read for looking at only. */
+  async graphOf(row: StoredTask): Promise<TaskGraph> {
+    return this.#p.graphs.get(row.id) ?? (await this.readGraph(row));
   }
 
   /** One row per attempt that has ended or was overtaken, newest first (spec/tasker.md §6.1). */
   async audit(row: StoredTask, only: number | undefined): Promise<AuditView[]> {
-    const t = this.#template(row.template);
-    const names = t?.shape.names ?? [];
-    const begun = new Map<string, { at: number; attempt: number }>();
+    const { names } = (this.#p.graphs.get(row.id) ?? (await this.readGraph(row))).shape;
+    const begun = new Map<string, { at: number; attempt: number; phase: AuditView['phase'] }>();
+    const told = new Set<string>();
     const rows: AuditView[] = [];
     const add = (no: number, token: number, at: number, outcome: string, toState: string, error: StepError | null): void => {
-      const b = begun.get(`${no}/${token}`) ?? { at: row.createdAt, attempt: 0 };
-      rows.push({
-        stepId: this.#p.stepUuid(row.id, no),
-        taskId: this.#p.taskUuid(row.id),
-        stepName: names[no] ?? String(no),
-        token,
-        attempt: b.attempt,
-        recordedAt: at,
-        startedAt: b.at,
-        outcome,
-        success: outcome === 'completed',
-        executionTimeMs: at - b.at,
-        fromState: 'in_progress',
-        toState,
-        error,
-      });
+      const key = `${no}/${token}`;
+      const b = begun.get(key);
+      // A folder ends without an attempt; a parent's run is told of when it returns, and ends with its children.
+      if (b === undefined && outcome === 'completed') return;
+      if (told.has(key) && outcome === 'completed') return;
+      told.add(key);
+      this.#auditRow(rows, row, names, { no, token, at, outcome, toState, error, begun: b ?? { at: row.createdAt, attempt: 0, phase: 'run' } });
     };
     for (let after = 0; ; ) {
       const page = await this.#p.store.log({ task: row.id, after, limit: PAGE });
       for (const r of page) {
         for (const e of readLog(r)) {
-          if (e.kind === 'attempt' && (only === undefined || e.no === only)) add(e.no, e.token, e.at, e.outcome, 'cancelled', null);
+          if (e.kind === 'attempt' && (only === undefined || e.no === only)) {
+            const error = (e.extra.error as unknown as StepError | undefined) ?? null;
+            if (e.outcome === 'aborting') begun.set(`${e.no}/${e.token}`, { at: e.at, attempt: Number(e.extra.attempt ?? 1), phase: 'abort' });
+            else add(e.no, e.token, e.at, e.outcome, 'cancelled', error);
+          }
           if (e.kind !== 'step' || (only !== undefined && e.no !== only)) continue;
           const error = (e.extra.error as unknown as StepError | undefined) ?? null;
-          if (e.state === Step.inProgress) begun.set(`${e.no}/${e.token}`, { at: e.at, attempt: e.attempts });
+          if (e.state === Step.inProgress)
+            begun.set(`${e.no}/${e.token}`, { at: e.at, attempt: e.attempts, phase: e.extra.phase === 'finalize' ? 'finalize' : 'run' });
+          else if (e.state === Step.waitingForChildren) add(e.no, e.token, e.at, 'completed', 'waiting_for_children', null);
           else if (e.state === Step.complete) add(e.no, e.token, e.at, 'completed', 'enqueued_for_orchestration', null);
           else if (e.state === Step.error || e.state === Step.waitingForRetry) add(e.no, e.token, e.at, outcomeOf(error), 'enqueued_for_orchestration', error);
           else if (
@@ -176,6 +173,38 @@ export class Queries {
     return rows.reverse();
   }
 
+  #auditRow(
+    rows: AuditView[],
+    row: StoredTask,
+    names: readonly string[],
+    a: {
+      no: number;
+      token: number;
+      at: number;
+      outcome: string;
+      toState: string;
+      error: StepError | null;
+      begun: { at: number; attempt: number; phase: AuditView['phase'] };
+    },
+  ): void {
+    rows.push({
+      stepId: this.#p.stepUuid(row.id, a.no),
+      taskId: this.#p.taskUuid(row.id),
+      stepName: names[a.no] ?? String(a.no),
+      token: a.token,
+      attempt: a.begun.attempt,
+      phase: a.begun.phase,
+      recordedAt: a.at,
+      startedAt: a.begun.at,
+      outcome: a.outcome,
+      success: a.outcome === 'completed' || a.outcome === 'aborted',
+      executionTimeMs: a.at - a.begun.at,
+      fromState: 'in_progress',
+      toState: a.toState,
+      error: a.error,
+    });
+  }
+
   #stopping(g: TaskGraph): number {
     let n = 0;
     for (const [no, a] of g.live) if (a.stopping && this.#p.dispatcher.active(g.id, no)?.token === a.token) n++;
@@ -184,51 +213,6 @@ export class Queries {
 
   #template(id: number | null): RegisteredTemplate | undefined {
     return id === null ? undefined : this.#p.templates.row(id);
-  }
-
-  #stepView(g: TaskGraph, r: StoredStep): StepView {
-    const { no } = r;
-    const { shape } = g;
-    const rules = shape.rules[no];
-    const state = g.state[no];
-    const live = g.live.get(no);
-    const active = this.#p.dispatcher.active(g.id, no);
-    const terminal = isStepTerminal(state);
-    const finishedAt = terminal ? (r.finishedAt ?? g.completedAt ?? g.updatedAt) : null;
-    const failedAt = r.error !== null && (state === Step.error || state === Step.waitingForRetry) ? r.finishedAt : null;
-    return {
-      id: this.#p.stepUuid(g.id, no),
-      taskId: this.#p.taskUuid(g.id),
-      name: shape.names[no],
-      state: STEP_STATES[state],
-      baseState: baseState(state),
-      reason: state === Step.cancelled ? (g.reasonOf(no) ?? (r.reason === null ? null : CANCEL_REASONS[r.reason])) : null,
-      handler: rules.handler,
-      createdAt: g.createdAt,
-      updatedAt: Math.max(g.createdAt, r.startedAt ?? 0, r.finishedAt ?? 0, finishedAt ?? 0),
-      startedAt: r.startedAt,
-      completedAt: finishedAt,
-      dependencies: dependenciesOf(g, no),
-      dependenciesSatisfied: dependenciesSatisfied(g, no),
-      retryEligible: !terminal ? g.attempts[no] === 0 || mayRetry(rules.retry, g.attempts[no], true) : false,
-      readyForExecution: isReady(g, no),
-      totalParents: shape.depStart[no + 1] - shape.depStart[no],
-      completedParents: completedParents(g, no),
-      attempts: g.attempts[no],
-      maxAttempts: Math.max(1, rules.retry.maxAttempts),
-      lastFailureAt: failedAt,
-      nextRetryAt: g.retryAt.get(no) ?? null,
-      lastAttemptedAt: r.startedAt,
-      priority: g.priorityOf(no),
-      error:
-        r.error === null
-          ? state === Step.cancelled && g.taskState === Task.cancelled && g.failure !== null
-            ? (JSON.parse(g.failure) as StepError)
-            : null
-          : (JSON.parse(r.error) as StepError),
-      stopping: live?.stopping === true && active?.token === live.token,
-      progress: active?.progress ?? null,
-    };
   }
 
   #view(r: StoredTask, t: RegisteredTemplate | undefined, c: Counters, stopping: number, updatedAt: number): TaskView {
@@ -250,6 +234,10 @@ export class Queries {
       sourceSystem: r.meta?.sourceSystem ?? 'tutti',
       reason: r.meta?.reason ?? '',
       tags: r.tags ?? [],
+      key: r.key,
+      userId: r.meta?.userId ?? null,
+      simpleStatus: simpleTaskStatus(r.state),
+      progress: completionPercentage(c) / 100,
       correlationId: r.meta?.correlationId ?? id,
       parentCorrelationId: r.meta?.parentCorrelationId ?? null,
       error: r.error === null ? null : (JSON.parse(r.error) as StepError),
@@ -266,6 +254,26 @@ export class Queries {
       completionPercentage: completionPercentage(c),
       healthStatus: healthStatus(c),
     };
+  }
+}
+
+/** A task that waits for a person has failed, as far as anybody else is concerned. */
+function simpleTaskStatus(state: number): SimpleStatus {
+  switch (state) {
+    case Task.pending:
+    case Task.initializing:
+    case Task.enqueuingSteps:
+      return 'pending';
+    case Task.complete:
+    case Task.resolvedManually:
+      return 'completed';
+    case Task.error:
+    case Task.blockedByFailures:
+      return 'failed';
+    case Task.cancelled:
+      return 'cancelled';
+    default:
+      return 'in_progress';
   }
 }
 

@@ -3,9 +3,9 @@
  * test run.
  */
 import type { TaskGraph } from '../core/graph.ts';
-import { recount, recountOpen } from '../core/load-graph.ts';
+import { countFamily, recount, recountOpen } from '../core/load-graph.ts';
 import { isReady } from '../core/readiness.ts';
-import { Step } from '../core/step-states.ts';
+import { Step, isStepTerminal } from '../core/step-states.ts';
 import { isTaskTerminal } from '../core/task-states.ts';
 import type { EngineParts } from './engine-parts.ts';
 
@@ -76,6 +76,7 @@ export class Reconciler {
       const open = g.open[no];
       recountOpen(g, no);
       if (g.state[no] === Step.pending && open !== g.open[no]) this.#repair(g, `step ${no}: ${open} open dependencies should be ${g.open[no]}`);
+      if (g.families.size > 0 && !isStepTerminal(g.state[no])) this.#family(g, no);
       if (g.backlog.length === 0 && isReady(g, no) && !g.ready.has(no)) {
         this.#repair(g, `step ${no} is ready and was not queued`);
         g.ready.set(no, this.#p.host.now());
@@ -83,6 +84,16 @@ export class Reconciler {
         this.#wake();
       }
     }
+  }
+
+  #family(g: TaskGraph, no: number): void {
+    const family = g.families.get(no);
+    if (family === undefined) return;
+    const { open, failed, running } = family;
+    const again = countFamily(g, no);
+    if (open === again.open && failed === again.failed && running === again.running) return;
+    this.#repair(g, `family of step ${no}: ${open},${failed},${running} should be ${again.open},${again.failed},${again.running}`);
+    Object.assign(family, again);
   }
 
   #repair(g: TaskGraph, what: string): void {

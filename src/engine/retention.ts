@@ -2,6 +2,7 @@ import { ChangeSet } from '../core/changes.ts';
 import type { Store } from '../store/store.ts';
 import type { EngineParts } from './engine-parts.ts';
 import type { Host } from './host.ts';
+import type { TaskGuard } from './task-guard.ts';
 
 /** Rows one removal commit may take: small, so that running work does not notice. */
 const ROWS_PER_COMMIT = 256;
@@ -24,13 +25,15 @@ export async function prune(o: { store: Store; host: Host; task: number; commit:
 export class Retention {
   readonly #p: EngineParts;
   readonly #commit: (changes: ChangeSet) => Promise<boolean>;
+  readonly #guard: TaskGuard;
   #cancel: (() => void) | null = null;
   #stopped = false;
   removed = 0;
 
-  constructor(o: { parts: EngineParts; commit: (changes: ChangeSet) => Promise<boolean> }) {
+  constructor(o: { parts: EngineParts; commit: (changes: ChangeSet) => Promise<boolean>; guard: TaskGuard }) {
     this.#p = o.parts;
     this.#commit = o.commit;
+    this.#guard = o.guard;
   }
 
   start(): void {
@@ -50,20 +53,28 @@ export class Retention {
       const ids = await store.expired({ before: host.now() - config.retention.maxAgeMs, keep: config.retention.maxCount, limit: 200 });
       const free = ids.filter((id) => this.#p.graphs.get(id) === undefined);
       if (free.length === 0 || this.#stopped) return removed;
+      const before = removed;
       for (let i = 0; i < free.length && !this.#stopped; ) {
         const changes = new ChangeSet();
-        let rows = 0;
-        while (i < free.length && rows < ROWS_PER_COMMIT) {
-          const task = await store.loadTask(free[i]);
-          if ((task?.totalSteps ?? 0) > STEPS_AT_ONCE && !(await prune({ store, host, task: free[i], commit: this.#commit }))) return removed;
-          rows += 4 + 3 * Math.min(STEPS_AT_ONCE, task?.totalSteps ?? 0);
-          changes.removals.push(free[i++]);
+        try {
+          for (let rows = 0; i < free.length && rows < ROWS_PER_COMMIT; ) {
+            const id = free[i++];
+            // Linked to since we asked, or about to be.
+            if ((await this.#guard.remove(id)) !== 'yes') continue;
+            changes.removals.push(id);
+            const task = await store.loadTask(id);
+            if ((task?.totalSteps ?? 0) > STEPS_AT_ONCE && !(await prune({ store, host, task: id, commit: this.#commit }))) return removed;
+            rows += 4 + 3 * Math.min(STEPS_AT_ONCE, task?.totalSteps ?? 0);
+          }
+          if (changes.removals.length > 0 && !(await this.#commit(changes))) return removed;
+        } finally {
+          for (const id of changes.removals) this.#guard.removed(id);
         }
-        if (!(await this.#commit(changes))) return removed;
         removed += changes.removals.length;
         this.removed += changes.removals.length;
         await new Promise<void>((resolve) => host.soon(resolve));
       }
+      if (removed === before) return removed;
     }
   }
 

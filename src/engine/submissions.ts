@@ -1,18 +1,21 @@
 /** The way of a submission to its inbox: known template, known handlers, valid input, an id; then it waits for its turn. */
 import { TuttiError, isTuttiError } from '../core/errors.ts';
 import type { TaskMeta } from '../core/changes.ts';
+import type { Submission } from '../core/decide-task.ts';
 import type { TaskGraph } from '../core/graph.ts';
 import { nextTaskId, taskUuid } from '../core/ids.ts';
 import { checkContext } from '../core/values.ts';
 import type { SubmitCommand } from './commands.ts';
 import type { EngineConfig } from './host.ts';
 import type { Inbox } from './inbox.ts';
+import { type TaskKeys, checkKey } from './task-keys.ts';
 import type { RegisteredTemplate, TemplateRegistry } from './template-registry.ts';
 import type { SubmitRequest, TaskView } from './views.ts';
 
 export interface SubmissionsOptions {
   inbox: Inbox<SubmitCommand>;
   templates: TemplateRegistry;
+  keys: TaskKeys;
   config: EngineConfig;
   tag: number;
   /** Highest id in the store. */
@@ -24,7 +27,7 @@ export interface SubmissionsOptions {
   admit: () => void;
   /** Lets what else waits on the loop go first. */
   pause: () => Promise<void>;
-  viewOf: (g: TaskGraph, row: { tags: string[] | null; meta: TaskMeta | null }) => TaskView;
+  viewOf: (g: TaskGraph, row: { tags: string[] | null; meta: TaskMeta | null; key: string | null }) => TaskView;
 }
 
 export class Submissions {
@@ -49,18 +52,43 @@ export class Submissions {
     if (!this.#runnable.has(t)) await this.#checkHandlers(t);
     const checked = this.#validate(t, r);
     const input = checked instanceof Promise ? await checked : checked;
-    while (this.#inbox.full) {
-      await this.#inbox.room();
-      this.#o.admit();
-    }
-    return await this.#enter(t, r, input);
+    const enter = (): Promise<TaskView> => this.enter(this.#submission(t, r, input), 'wait');
+    return r.key === undefined ? await enter() : await this.#o.keys.during(t.row.id, r.key, enter);
   }
 
   async trySubmit(r: SubmitRequest): Promise<TaskView> {
     const t = this.#check(r);
     if (!this.#runnable.has(t)) await this.#checkHandlers(t);
     const checked = this.#validate(t, r);
-    return await this.#enter(t, r, checked instanceof Promise ? await checked : checked);
+    const input = checked instanceof Promise ? await checked : checked;
+    const enter = (): Promise<TaskView> => this.enter(this.#submission(t, r, input), 'refuse');
+    return r.key === undefined ? await enter() : await this.#o.keys.during(t.row.id, r.key, enter);
+  }
+
+  /** An id above all that were given before. */
+  nextId(): number {
+    this.#lastId = nextTaskId(this.#lastId, this.#o.now());
+    return this.#lastId;
+  }
+
+  /** Takes a checked submission to its turn. A full inbox: waits for room, or rejects with BACKPRESSURE. */
+  async enter(submission: Submission, whenFull: 'wait' | 'refuse'): Promise<TaskView> {
+    while (whenFull === 'wait' && this.#inbox.full) {
+      await this.#inbox.room();
+      this.#o.admit();
+    }
+    return await new Promise((resolve, reject) => {
+      const { tags, meta, key } = submission;
+      const done: SubmitCommand['done'] = (g, e) => {
+        if (e !== null) reject(e);
+        else resolve(this.#o.viewOf(g!, { tags, meta, key: key ?? null }));
+      };
+      if (this.#inbox.offer({ submission, doubtful: false, done })) this.#o.wake();
+      else
+        reject(
+          new TuttiError('BACKPRESSURE', `${this.#inbox.capacity} submissions are waiting already.`, { retryAfter: 1, details: { inbox: 'task_request' } }),
+        );
+    });
   }
 
   async submitMany(rs: Iterable<SubmitRequest>): Promise<string[]> {
@@ -83,6 +111,17 @@ export class Submissions {
       // Ten thousand checks in a row would hold the loop for tens of milliseconds.
       if ((++i & 127) === 0) await this.#o.pause();
     }
+    const keyed = checked.flatMap(({ t, r }) => (r.key === undefined ? [] : [{ template: t.row.id, key: r.key }]));
+    if (keyed.length === 0) return await this.#enterAll(checked);
+    const release = await this.#o.keys.hold(keyed);
+    try {
+      return await this.#enterAll(checked);
+    } finally {
+      release();
+    }
+  }
+
+  async #enterAll(checked: { t: RegisteredTemplate; r: SubmitRequest; input: string }[]): Promise<string[]> {
     const ids = new Array<string>(checked.length);
     await new Promise<void>((resolve, reject) => {
       let open = checked.length;
@@ -99,11 +138,15 @@ export class Submissions {
           const { t, r, input } = checked[next];
           const at = next++;
           this.#inbox.offer(
-            this.#command(t, r, input, (g, e) => {
-              if (e !== null) reject(e);
-              else ids[at] = taskUuid(g!.id, this.#o.tag);
-              if (--open === 0) resolve();
-            }),
+            {
+              submission: this.#submission(t, r, input),
+              doubtful: false,
+              done: (g, e) => {
+                if (e !== null) reject(e);
+                else ids[at] = taskUuid(g!.id, this.#o.tag);
+                if (--open === 0) resolve();
+              },
+            },
           );
         }
         this.#o.wake();
@@ -161,57 +204,59 @@ export class Submissions {
     return outcome instanceof Promise ? outcome.then(settle) : settle(outcome);
   }
 
-  #enter(t: RegisteredTemplate, r: SubmitRequest, input: string): Promise<TaskView> {
-    return new Promise((resolve, reject) => {
-      const c = this.#command(t, r, input, (g, e) => {
-        if (e !== null) reject(e);
-        else resolve(this.#o.viewOf(g!, { tags: c.submission.tags, meta: c.submission.meta }));
-      });
-      if (this.#inbox.offer(c)) this.#o.wake();
-      else
-        reject(
-          new TuttiError('BACKPRESSURE', `${this.#inbox.capacity} submissions are waiting already.`, { retryAfter: 1, details: { inbox: 'task_request' } }),
-        );
-    });
-  }
-
-  #command(t: RegisteredTemplate, r: SubmitRequest, input: string, done: SubmitCommand['done']): SubmitCommand {
-    this.#lastId = nextTaskId(this.#lastId, this.#o.now());
-    const { initiator, sourceSystem, reason, correlationId, parentCorrelationId, options } = r;
-    const attributed =
-      initiator !== undefined ||
-      sourceSystem !== undefined ||
-      reason !== undefined ||
-      correlationId !== undefined ||
-      parentCorrelationId !== undefined ||
-      options !== undefined;
+  #submission(t: RegisteredTemplate, r: SubmitRequest, input: string): Submission {
     return {
-      submission: {
-        id: this.#lastId,
-        template: t.row.id,
-        shape: t.shape,
-        priority: r.priority,
-        input,
-        tags: r.tags === undefined || r.tags.length === 0 ? null : r.tags,
-        meta: attributed ? { initiator, sourceSystem, reason, correlationId, parentCorrelationId, options } : null,
-      },
-      doubtful: false,
-      done,
+      id: this.nextId(),
+      template: t.row.id,
+      shape: t.shape,
+      priority: r.priority,
+      input,
+      key: r.key ?? null,
+      tags: r.tags === undefined || r.tags.length === 0 ? null : r.tags,
+      meta: attributionOf(r),
     };
   }
 }
 
+export type Attribution = Pick<SubmitRequest, 'initiator' | 'sourceSystem' | 'reason' | 'correlationId' | 'parentCorrelationId' | 'options' | 'expectedBytes' | 'expectedItems'>;
+
+/** Null: there is none. */
+export function attributionOf(r: Attribution): TaskMeta | null {
+  const { initiator, sourceSystem, reason, correlationId, parentCorrelationId, options } = r;
+  const expected = expectedOf(r);
+  const attributed =
+    initiator !== undefined ||
+    sourceSystem !== undefined ||
+    reason !== undefined ||
+    correlationId !== undefined ||
+    parentCorrelationId !== undefined ||
+    options !== undefined ||
+    expected !== undefined;
+  return attributed ? { initiator, sourceSystem, reason, correlationId, parentCorrelationId, options, expected } : null;
+}
+
+/** How large the whole is, for its progress. */
+function expectedOf({ expectedBytes, expectedItems }: Attribution): TaskMeta['expected'] {
+  if (expectedBytes !== undefined) return { total: expectedBytes, unit: 'bytes' };
+  return expectedItems === undefined ? undefined : { total: expectedItems, unit: 'items' };
+}
+
 const TEXTS = ['initiator', 'sourceSystem', 'reason', 'correlationId', 'parentCorrelationId'] as const;
 
-/** What is kept beside the input: texts of at most 10,000 characters, tags, and options under the rules of an input. */
-function checkAttribution(r: SubmitRequest): void {
+/** What is kept beside the input: texts of at most 10,000 characters, tags, a key, and options under the rules of an input. */
+export function checkAttribution(r: Attribution & { tags?: string[]; key?: string }): void {
   for (const field of TEXTS) {
     const text: unknown = r[field];
     if (text !== undefined && (typeof text !== 'string' || text.length > 10_000)) {
       throw new TuttiError('INVALID_INPUT', `${field} must be a text of at most 10,000 characters`, { field });
     }
   }
+  for (const field of ['expectedBytes', 'expectedItems'] as const) {
+    const size: unknown = r[field];
+    if (size !== undefined && !(Number.isSafeInteger(size) && (size as number) >= 0)) throw new TuttiError('INVALID_INPUT', `${field} must be a whole number of 0 or more`, { field });
+  }
   if (r.tags !== undefined) checkTags(r.tags);
+  if (r.key !== undefined) checkKey(r.key);
   if (r.options !== undefined) checkContext(r.options, { name: 'options' });
 }
 

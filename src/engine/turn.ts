@@ -149,7 +149,7 @@ export class TurnLoop {
     const begun = host.ticks();
     const single = this.#failures > 2;
     const turn = new Turn({
-      out: new Decisions(host.now(), this.#p.boot),
+      out: new Decisions(host.now(), this.#p.boot, (handler) => this.#p.dispatcher.traits(handler)),
       dispatcher: this.#p.dispatcher,
       maxRows: single ? 1 : config.turn.maxRows,
       until: begun + config.turn.maxMs,

@@ -2,8 +2,9 @@
  * How handlers are run, wherever they run: the engine pushes assignments, the worker pushes what became of them. Every value
  * crosses as JSON text, so that a handler sees the same in one process as across a network (design.md §5, §6).
  */
-import type { JsonObject } from '../core/definition.ts';
+import type { JsonObject, RetryPolicy } from '../core/definition.ts';
 import type { StepError } from '../core/errors.ts';
+import type { OnChildFailure } from '../core/node.ts';
 
 export interface WorkerHello {
   name: string;
@@ -11,6 +12,45 @@ export interface WorkerHello {
   slots: number;
   /** Names of handlers it has; asked again after `handlersChanged`. */
   hasHandler(handler: string): boolean;
+  /** Absent: no handler of this worker has hooks, and all can be cancelled. */
+  traits?(handler: string): HandlerTraits;
+  /** What it has, for people to read. Absent: it does not say. */
+  handlers?(): HandlerView[];
+  /** How often a user's hook has thrown here. */
+  hookErrors?(): number;
+}
+
+/** What the engine must know of a handler before it runs it. */
+export interface HandlerTraits {
+  /** It has a finalizer: phase finalize follows the children. */
+  finalize: boolean;
+  /** It has an `onAbort`: phase abort follows a cancel. */
+  abort: boolean;
+  /** False: a running handler gets no signal on cancel. */
+  cancelable: boolean;
+}
+
+/** Those of a worker that does not say. */
+export const NO_TRAITS: HandlerTraits = Object.freeze({ finalize: false, abort: false, cancelable: true });
+/** What is assumed of a handler that nobody here has. */
+export const UNKNOWN_TRAITS: HandlerTraits = Object.freeze({ finalize: false, abort: true, cancelable: true });
+
+export interface HandlerView {
+  id: string;
+  /** Other names it goes by. */
+  aliases: string[];
+  description: string | null;
+  tags: string[];
+  /** JSON Schema; null: none, or one that has no JSON form. */
+  inputSchema: JsonObject | null;
+  outputSchema: JsonObject | null;
+  cancelable: boolean;
+  hasFinalize: boolean;
+  hasOnAbort: boolean;
+  /** Where the code comes from: a template's id, a file, `built-in`. */
+  source: string | null;
+  /** Entry points a step may name as `method`. */
+  methods: string[];
 }
 
 /** What one dependency gave. `body` is absent when the results are too many to push; the worker then asks `fetchResults`. */
@@ -18,7 +58,59 @@ export type DependencyResult =
   | { state: 'complete'; body: string }
   | { state: 'resolved_manually' }
   | { state: 'error'; error: StepError }
-  | { state: 'cancelled'; reason: string };
+  | { state: 'cancelled'; reason: string }
+  /** A branch that its decision did not choose. */
+  | { state: 'not_taken' };
+
+/** A tied child to be, as a running attempt asks for it. Its identity is `key`, else `position` with handler and inputs (design.md §2). */
+export interface SpawnRequest {
+  handler: string;
+  /** JSON text. */
+  inputs: string;
+  key?: string;
+  /** Among the spawns of this attempt that have no key, from 0. */
+  position?: number;
+  name?: string;
+  method?: string;
+  params?: JsonObject;
+  /** Absent: the parent's. */
+  priority?: number;
+  retry?: RetryPolicy;
+  timeoutMs?: number;
+  heartbeatMs?: number;
+  allowFailure?: boolean;
+  cancelable?: boolean;
+  onChildFailure?: OnChildFailure;
+  maxChildren?: number;
+  /** Its size beside its siblings', in `unit`: its weight in the parent's progress. */
+  expected?: number;
+  unit?: 'bytes' | 'items';
+}
+
+export interface SpawnedChild {
+  stepId: string;
+  name: string;
+  key: string | null;
+  /** An earlier attempt had made it. */
+  adopted: boolean;
+}
+
+export interface ChildResult {
+  stepId: string;
+  name: string;
+  key: string | null;
+  handler: string;
+  result: DependencyResult;
+}
+
+/** What a running handler tells of its progress: a fraction, or so much of a total. */
+export interface ProgressReport {
+  fraction?: number;
+  message?: string;
+  done?: number;
+  total?: number;
+  unit?: 'bytes' | 'items';
+}
 
 export interface Assignment {
   /** Internal keys: opaque to handlers, named in every answer. */
@@ -40,20 +132,35 @@ export interface Assignment {
   createdAt: number;
   /** When this attempt times out, or null. */
   deadlineAt: number | null;
-  /** JSON text of the submitted input. */
+  /** JSON text of what it works on: a node's own inputs, else the task's. */
   input: string;
+  /** JSON text of what `run` returned; null: it never did, or this is phase run. */
+  own: string | null;
+  /** Phase abort: how the step ended: a reason of a cancelled step, else `failed`. */
+  reason: string | null;
+  /** The key it was spawned under, or the id it was submitted with. */
+  key: string | null;
+  /** Tied children it has. */
+  childCount: number;
   /** By dependency name, in declared order. Null: above 1 MiB in all; stream them with `fetchResults`. */
   results: [name: string, required: boolean, result: DependencyResult][] | null;
   dependencies: { name: string; required: boolean }[];
   /** Their number: for 100,000 of them the list itself takes its time. */
   dependencyCount: number;
+  /** Ids of the dependencies, parallel to `dependencies`. */
+  dependencyIds?: readonly string[];
+  /** Of dependencies that are batch workers: those that stand for each, in order of the batches, placeholders left out. */
+  batches?: readonly { name: string; workers: readonly string[] }[];
   /** Offer the merged view. */
   mergedInputs: boolean;
+  /** JSON Schema of the step's own that its inputs must fit before the handler runs. */
+  inputSchema?: JsonObject;
   /** JSON text of the last checkpoint of this step, or null. */
   checkpoint: string | null;
 }
 
-export type AttemptOutcome = { ok: true; body: string } | { ok: false; error: StepError; retryAfterMs?: number };
+/** `empty`: the handler returned nothing. */
+export type AttemptOutcome = { ok: true; body: string; empty?: boolean } | { ok: false; error: StepError; retryAfterMs?: number };
 
 /** Why a running handler should stop. */
 export type StopReason = 'cancelled' | 'timeout' | 'lost' | 'shutdown';
@@ -69,7 +176,14 @@ export interface WorkerSession {
   /** Durable when it resolves. Rejects with ILLEGAL_STATE when the attempt is no longer live. */
   checkpoint(r: { task: number; no: number; token: number; body: string }): Promise<void>;
   /** In memory, flushed with a turn; also a sign of life. */
-  progress(r: { task: number; no: number; token: number; fraction: number; message: string | undefined }): void;
+  progress(r: { task: number; no: number; token: number } & ProgressReport): void;
+  /**
+   * Tied children of a live attempt in phase run; durable when it resolves, in order. At most 500 at once. Rejects with ILLEGAL_STATE
+   * when the attempt is no longer live, SPAWN_MISMATCH when an earlier attempt made something else in its place, UNKNOWN_HANDLER.
+   */
+  spawn(r: { task: number; no: number; token: number; children: readonly SpawnRequest[] }): Promise<SpawnedChild[]>;
+  /** Tied children in the order they came, in pages; those that the last run did not ask for are left out. */
+  fetchChildren(r: { task: number; no: number; from: number; limit: number }): Promise<{ children: ChildResult[]; next: number | null }>;
   heartbeat(r: { task: number; no: number; token: number }): void;
   log(r: { task: number; no: number; token: number; level: 'debug' | 'info' | 'warn' | 'error'; message: string }): void;
   /** Result of any ancestor of a step, by name; null when it is no ancestor. */

@@ -1,5 +1,15 @@
 /** Options of one step as the builder takes them, and the definition they become. */
-import { type Backoff, DEFAULT_RETRY, type Dependency, type JsonObject, type RetryPolicy, type StepDefinition } from '../core/definition.ts';
+import {
+  type Backoff,
+  type BatchConfig,
+  DEFAULT_BATCH,
+  DEFAULT_RETRY,
+  type Dependency,
+  type JsonObject,
+  type RetryPolicy,
+  type StepDefinition,
+  type StepType,
+} from '../core/definition.ts';
 import { TuttiError } from '../core/errors.ts';
 import { type Duration, parseDuration } from './duration.ts';
 import type { Requirement } from './step-types.ts';
@@ -31,6 +41,10 @@ export interface StepOptions<M = boolean> {
   allowFailure?: boolean;
   /** False: the running handler gets no signal on cancel. Default true. */
   cancelable?: boolean;
+  /** What a failed tied child means: this step fails at once (default), after all have ended, or when more than so many failed. */
+  onChildFailure?: 'fail_fast' | 'wait_all' | { readonly tolerate: number };
+  /** How many tied children run at once, 1 or more. Default: as many as there are slots. */
+  maxConcurrentChildren?: number;
   /** Offers `ctx.inputs`, the merged view. Default false. */
   mergedInputs?: M;
   description?: string;
@@ -42,6 +56,18 @@ export interface StepOptions<M = boolean> {
   config?: JsonObject;
 }
 
+/** How a batchable step's batches are done. */
+export interface BatchOptions {
+  /** Items of one batch, 1 to 100,000, as its workers are told; `cursorsFor` makes the cursors. Default 1000. */
+  batchSize?: number;
+  /** Workers at work at once, 1 to 1,000. Default 10. */
+  parallelism?: number;
+  /** When a worker fails for good: the others go on, all stop, or its batch is set aside. Default `continue_on_failure`. */
+  onFailure?: BatchConfig['failureStrategy'];
+  /** What the cursors count. Default `id`. */
+  cursorField?: string;
+}
+
 const OPTION_NAMES = new Set([
   'after',
   'retry',
@@ -50,21 +76,25 @@ const OPTION_NAMES = new Set([
   'priority',
   'allowFailure',
   'cancelable',
+  'onChildFailure',
+  'maxConcurrentChildren',
   'mergedInputs',
   'description',
   'handler',
   'method',
   'config',
 ]);
+const BATCH_NAMES = new Set(['batchSize', 'parallelism', 'onFailure', 'cursorField']);
+const HOOK_NAMES = new Set(['finalize', 'onAbort']);
 const RETRY_NAMES = new Set<string>(Object.keys(DEFAULT_RETRY));
 
-type Given = StepOptions & { after?: readonly string[] | { readonly [name: string]: Requirement | undefined } };
+type Given = StepOptions & BatchOptions & { after?: readonly string[] | { readonly [name: string]: Requirement | undefined } };
 
 /** Handler name of a step whose code is a function in the template. */
 export const inlineHandlerName = (templateId: string, stepName: string): string => `${templateId}:${stepName}`;
 
 /** The definition of one step. Ranges and names are checked later, over the whole template; here only what could not be expressed. */
-export function defineStep(templateId: string, name: string, opts: Given, fn: unknown): StepDefinition {
+export function defineStep(templateId: string, name: string, opts: Given, fn: unknown, type: StepType = 'standard'): StepDefinition {
   const wrong = (field: string, message: string): TuttiError =>
     new TuttiError('INVALID_TEMPLATE', `template ${templateId}: step ${JSON.stringify(name)}: ${field}: ${message}`, { field, details: { step: name } });
   const duration = (field: string, value: Duration): number => {
@@ -72,17 +102,30 @@ export function defineStep(templateId: string, name: string, opts: Given, fn: un
     if (ms === null) throw wrong(field, `must be milliseconds (0 or more) or text such as "30s", not ${JSON.stringify(value)}`);
     return ms;
   };
-  for (const key in opts) if (!OPTION_NAMES.has(key)) throw wrong(key, 'is no option of a step');
+  for (const key in opts) {
+    if (OPTION_NAMES.has(key) || (type === 'batchable' && BATCH_NAMES.has(key))) continue;
+    throw wrong(key, HOOK_NAMES.has(key) ? 'comes after the function: .step(name, options, fn, { finalize, onAbort })' : 'is no option of a step');
+  }
   if (fn !== undefined && typeof fn !== 'function') throw wrong('handler', 'the last argument must be a function');
   if (fn !== undefined && opts.handler !== undefined) throw wrong('handler', 'a step has either a function or the name of a handler, not both');
   if (fn === undefined && opts.handler === undefined) throw wrong('handler', 'is missing: give a function, or the name of a registered handler');
   const step: StepDefinition = {
     name,
-    type: 'standard',
+    type,
     handler: opts.handler ?? inlineHandlerName(templateId, name),
     dependencies: opts.after === undefined ? [] : dependenciesOf(opts.after, wrong),
     retry: opts.retry === undefined ? DEFAULT_RETRY : retryOf(opts.retry, duration, wrong),
   };
+  if (type === 'batchable') {
+    step.batch = {
+      // The worker comes later (template-graph.ts).
+      workerTemplate: '',
+      batchSize: opts.batchSize ?? DEFAULT_BATCH.batchSize,
+      parallelism: opts.parallelism ?? DEFAULT_BATCH.parallelism,
+      failureStrategy: opts.onFailure ?? DEFAULT_BATCH.failureStrategy,
+      cursorField: opts.cursorField ?? DEFAULT_BATCH.cursorField,
+    };
+  }
   if (opts.description !== undefined) step.description = opts.description;
   if (opts.method !== undefined) step.method = opts.method;
   if (opts.config !== undefined) step.initialization = opts.config;
@@ -92,8 +135,23 @@ export function defineStep(templateId: string, name: string, opts: Given, fn: un
   // Defaults are left out, so that equal graphs have equal JSON.
   if (opts.allowFailure === true) step.allowFailure = true;
   if (opts.cancelable === false) step.cancelable = false;
+  if (opts.onChildFailure !== undefined && opts.onChildFailure !== 'fail_fast')
+    step.onChildFailure = typeof opts.onChildFailure === 'object' ? opts.onChildFailure.tolerate : opts.onChildFailure;
+  if (opts.maxConcurrentChildren !== undefined) step.maxChildren = opts.maxConcurrentChildren;
   if (opts.mergedInputs === true) step.mergedInputs = true;
   return step;
+}
+
+/** Throws INVALID_TEMPLATE for what is no hook. */
+export function checkHooks(templateId: string, name: string, fn: unknown, hooks: unknown): void {
+  const wrong = (field: string, message: string): TuttiError =>
+    new TuttiError('INVALID_TEMPLATE', `template ${templateId}: step ${JSON.stringify(name)}: ${field}: ${message}`, { field, details: { step: name } });
+  if (typeof hooks !== 'object' || hooks === null) throw wrong('hooks', 'must be an object with finalize, onAbort or both');
+  if (fn === undefined) throw wrong('hooks', 'belong to a function; a registered handler has its own');
+  for (const [key, hook] of Object.entries(hooks) as [string, unknown][]) {
+    if (!HOOK_NAMES.has(key)) throw wrong(key, 'is no hook: there are finalize and onAbort');
+    if (hook !== undefined && typeof hook !== 'function') throw wrong(key, 'must be a function');
+  }
 }
 
 function dependenciesOf(after: NonNullable<Given['after']>, wrong: (field: string, message: string) => TuttiError): Dependency[] {
@@ -103,6 +161,17 @@ function dependenciesOf(after: NonNullable<Given['after']>, wrong: (field: strin
     return { name, required: need === 'required' };
   });
 }
+
+/** The policy that options given outside a template stand for. Throws INVALID_INPUT. */
+export const retryPolicyOf = (given: RetryOptions): RetryPolicy => {
+  const wrong = (field: string, message: string): TuttiError => new TuttiError('INVALID_INPUT', `${field} ${message}`, { field });
+  const duration = (field: string, value: Duration): number => {
+    const ms = parseDuration(value);
+    if (ms === null) throw wrong(field, `must be milliseconds or text such as "30s", not ${JSON.stringify(value)}`);
+    return ms;
+  };
+  return retryOf(given, duration, wrong);
+};
 
 function retryOf(
   given: RetryOptions,

@@ -1,6 +1,7 @@
 import { isTuttiError } from '../core/errors.ts';
+import type { TreeElement } from '../core/tree-element.ts';
 import type { EngineFacade } from '../engine/facade.ts';
-import type { AuditView, ExplainView, StepView, TaskEvent, TaskOutcome, TaskView } from '../engine/views.ts';
+import type { AuditView, ExplainView, StepView, TaskEvent, TaskOutcome, TaskView, TreeQuery, TreeView } from '../engine/views.ts';
 import { TaskError } from './task-error.ts';
 
 /** One task, as the code that submitted or found it holds it. It keeps nothing but the id: every verb asks the engine. */
@@ -49,6 +50,37 @@ export class TaskHandle<R = unknown> {
   /** Ends the task now; running handlers get their signal. `reason` is kept as the error of what it cancels. */
   cancel(o: { reason?: string; by?: string } = {}): Promise<TaskView> {
     return this.#engine.cancel(this.id, { errorMessage: o.reason, by: o.by });
+  }
+
+  /**
+   * Runs again what failed and what depends on it, or one step (by name or id) with what depends on it. Throws ILLEGAL_STATE where nothing
+   * has failed, with the state and the legal verbs in `details`.
+   */
+  reset(step?: string): Promise<TaskView> {
+    return this.#engine.reset(this.id, step);
+  }
+
+  /** Lets a tree run that was submitted with `execute: false`. */
+  execute(): Promise<TaskView> {
+    return this.#engine.executeTree(this.id);
+  }
+
+  /**
+   * Adds elements, at most 1,000 at once, while the task has not ended. They may name its steps, by id or name, as parents and dependencies.
+   * Gives their views, children right after their parent.
+   */
+  addSteps(elements: Iterable<TreeElement> | AsyncIterable<TreeElement>): Promise<StepView[]> {
+    return this.#engine.addSteps(this.id, elements);
+  }
+
+  /** Ends one step now, with its tied children and what requires it; `reason` is kept as its error. */
+  cancelStep(nameOrId: string, o: { reason?: string } = {}): Promise<StepView> {
+    return this.#engine.cancelStep(this.id, nameOrId, { errorMessage: o.reason });
+  }
+
+  /** Steps as they are filed, with calculated status and progress: at most 1,000 in one answer, the rest by cursor. */
+  tree(q: TreeQuery = {}): Promise<TreeView> {
+    return this.#engine.tree(this.id, q);
   }
 
   patch(o: { priority?: number; tags?: string[] }): Promise<TaskView> {

@@ -149,6 +149,11 @@ const FILE_NAMES: Record<string, string[]> = {
   policy: ['on_failure'],
   namespace: ['namespace', 'namespace_name'],
   dependencies: ['dependencies', 'depends_on'],
+  type: ['type', 'step_type'],
+  batch: ['batch_config'],
+  workerTemplate: ['worker_template'],
+  onChildFailure: ['on_child_failure'],
+  maxChildren: ['max_concurrent_children'],
 };
 
 /** The rules of every template, told in the file's words; a field that is already found wrong is not found wrong again. */

@@ -3,14 +3,30 @@
  * only name steps before it: a cycle or a typo is a compile error. Inside, a template is a link to the one before it, so a loop that
  * adds 100,000 steps is linear, and two templates may grow from the same beginning.
  */
-import type { FailurePolicy, Json, JsonObject, StepDefinition, TemplateDefinition } from '../core/definition.ts';
+import type { FailurePolicy, Json, JsonObject, TemplateDefinition } from '../core/definition.ts';
 import { TuttiError } from '../core/errors.ts';
 import { checkTemplate, describeProblem } from '../core/template-rules.ts';
 import type { InputValidator } from '../engine/facade.ts';
 import { type Duration, parseDuration } from './duration.ts';
 import { type InputOf, inputJsonSchemaOf, inputValidatorOf, type OutputOf, type StandardSchema } from './standard-schema.ts';
-import { defineStep, type StepOptions } from './step-options.ts';
-import type { After, Fresh, Known, MergedInputs, NamesIn, Requirement, Results, StepContext, StepFunction, UntypedStepContext } from './step-types.ts';
+import type { BatchContext, Batches, Cursor, CursorIn, NoBatches, Route } from './branches.ts';
+import type { StepHooks } from './handler-meta.ts';
+import { type BatchOptions, checkHooks, defineStep, type StepOptions } from './step-options.ts';
+import type {
+  After,
+  Fresh,
+  Known,
+  MergedInputs,
+  NamesIn,
+  Needed,
+  Perhaps,
+  Requirement,
+  Results,
+  StepContext,
+  StepFunction,
+  UntypedStepContext,
+} from './step-types.ts';
+import { collectHandlers, collectHooks, type Link, linksAfter, placeSteps } from './template-graph.ts';
 import { formatTemplateId, parseTemplateId, type TemplateRef } from './template-id.ts';
 import type { Storable, Wire } from './wire.ts';
 
@@ -33,6 +49,8 @@ export interface AnyTemplate {
   definition(): TemplateDefinition;
   /** Code by handler name; steps that name a handler registered elsewhere are not in it. */
   handlers(): ReadonlyMap<string, StepFunction>;
+  /** Hooks of that code by handler name, where it has any. */
+  hooks(): ReadonlyMap<string, StepHooks>;
   /** Checks and completes an input; undefined: any JSON object will do. */
   validator(): InputValidator | undefined;
 }
@@ -47,18 +65,43 @@ export interface Leaves {
   readonly leaves: true;
 }
 
-type ResultOf<S, U, R> = R extends Leaves ? { readonly [K in Exclude<keyof S, U>]: S[K] } : R;
+type ResultOf<S, U, R, Q, W> = R extends Leaves ? { readonly [K in Exclude<keyof S, U>]: Needed<S[K], K, Q, W> } : R;
+
+/** Stands for the result of a finalizer that there is none of. */
+interface Unfinalized {
+  readonly unfinalized: true;
+}
+
+/** A step's result: what its finalizer gave, else what its function returned. */
+type ResultAfter<O, F> = [F] extends [Unfinalized]
+  ? Awaited<O>
+  : [Awaited<F>] extends [void | undefined]
+    ? Awaited<O>
+    : Exclude<Awaited<F>, void | undefined> | (undefined extends Awaited<F> ? Awaited<O> : never);
 
 type Opts<A, M> = StepOptions<M> & { after?: A };
 
+/** What a branch gives back: the builder it was given, with its steps added. */
+interface Grown<S, U extends string, Q extends string, W extends string> {
+  readonly '~grown'?: { readonly steps: S; readonly used: U; readonly perhaps: Q; readonly workers: W };
+}
+type AnyGrown = Grown<unknown, string, string, string>;
+type GrownIn<B> = { [K in keyof B]: B[K] extends (b: never) => infer G ? G : never }[keyof B];
+type Part<G, P extends 'steps' | 'used' | 'perhaps' | 'workers'> = G extends { readonly '~grown'?: infer T } ? NonNullable<T>[P & keyof NonNullable<T>] : never;
+type All<T> = (T extends unknown ? (x: T) => void : never) extends (x: infer X) => void ? X : never;
+/** Results of the steps in all branches. */
+type BranchSteps<B> = All<Part<GrownIn<B>, 'steps'>>;
+
+type UntypedOpts = Opts<readonly string[] | Readonly<Record<string, Requirement>>, boolean>;
+type UntypedFunction = (ctx: UntypedStepContext) => unknown;
+
 /** A template built without types, in a loop or from data: any names, checked when it is registered. */
 export interface UntypedTemplate extends Submittable<unknown, Json> {
-  step(name: string, fn: (ctx: UntypedStepContext) => unknown): UntypedTemplate;
-  step(
-    name: string,
-    opts: Opts<readonly string[] | Readonly<Record<string, Requirement>>, boolean>,
-    fn?: (ctx: UntypedStepContext) => unknown,
-  ): UntypedTemplate;
+  step(name: string, fn: UntypedFunction): UntypedTemplate;
+  step(name: string, opts: UntypedOpts, fn?: UntypedFunction, hooks?: StepHooks): UntypedTemplate;
+  decision(name: string, opts: UntypedOpts, branches: Readonly<Record<string, (b: UntypedTemplate) => UntypedTemplate>>, fn?: UntypedFunction): UntypedTemplate;
+  batchable(name: string, opts: UntypedOpts & BatchOptions, fn?: UntypedFunction): UntypedTemplate;
+  batchWorker(name: string, opts: StepOptions & { of: string }, fn?: UntypedFunction): UntypedTemplate;
   returns(names: string | readonly string[]): UntypedTemplate;
 }
 
@@ -68,60 +111,161 @@ interface Head {
   readonly options: TemplateOptions;
 }
 
-/** A template as a link, whatever its types. */
-type Link = Template<unknown, unknown, unknown, string, unknown>;
-
-/** In: what is submitted. I: what handlers see of it. S: results by step name. U: names some step depends on. R: what `.returns()` chose. */
-export class Template<In, I, S, U extends string = never, R = Leaves> implements Submittable<In, ResultOf<S, U, R>> {
-  declare readonly '~types'?: { readonly input: In; readonly result: ResultOf<S, U, R> };
+/**
+ * In: what is submitted. I: what handlers see of it. S: results by step name. U: names some step depends on. R: what `.returns()` chose.
+ * Q: names of steps that may not come to be. W: names of batch workers.
+ */
+export class Template<In, I, S, U extends string = never, R = Leaves, Q extends string = never, W extends string = never>
+  implements Submittable<In, ResultOf<S, U, R, Q, W>>, Grown<S, U, Q, W>
+{
+  declare readonly '~types'?: { readonly input: In; readonly result: ResultOf<S, U, R, Q, W> };
+  declare readonly '~grown'?: { readonly steps: S; readonly used: U; readonly perhaps: Q; readonly workers: W };
   readonly id: string;
   readonly #head: Head;
-  readonly #before: Link | null;
-  readonly #step: StepDefinition | null;
-  readonly #fn: StepFunction | null;
+  readonly #last: Link | null;
   readonly #returns: string | readonly string[] | undefined;
   #definition: TemplateDefinition | undefined;
 
   /** Use `template(id, options)`. */
-  constructor(head: Head, before: unknown = null, step: StepDefinition | null = null, fn: StepFunction | null = null, returns?: string | readonly string[]) {
-    this.id = before === null ? formatTemplateId(head.ref) : (before as AnyTemplate).id;
+  constructor(head: Head, id = formatTemplateId(head.ref), last: Link | null = null, returns?: string | readonly string[]) {
+    this.id = id;
     this.#head = head;
-    this.#before = before as Link | null;
-    this.#step = step;
-    this.#fn = fn;
+    this.#last = last;
     this.#returns = returns;
   }
 
   /** Adds a step that waits for nothing. */
   step<const N extends string, O>(
     name: Fresh<N, S>,
-    fn: (ctx: StepContext<I, Results<S, []>, S>) => O | Promise<O>,
+    fn: (ctx: StepContext<I, Results<S, []>, S, Q>) => O | Promise<O>,
     ...bad: [O] extends [Storable<O>] ? [] : [thisResultCannotBeStoredAsJson: never]
-  ): Template<In, I, S & { readonly [K in N]: Wire<Awaited<O>> }, U, R>;
+  ): Template<In, I, S & { readonly [K in N]: Wire<Awaited<O>> }, U, R, Q, W>;
   /** Adds a step; `after` names the earlier steps it waits for. */
   step<const N extends string, O, const A extends After<S> = [], const M extends boolean = false>(
     name: Fresh<N, S>,
     opts: Opts<A & Known<A, S>, M> & { handler?: undefined },
-    fn: (ctx: StepContext<I, Results<S, A>, S> & (M extends true ? MergedInputs : unknown)) => O | Promise<O>,
+    fn: (ctx: StepContext<I, Results<S, A, Q, W>, S, Q> & (M extends true ? MergedInputs : unknown)) => O | Promise<O>,
     ...bad: [O] extends [Storable<O>] ? [] : [thisResultCannotBeStoredAsJson: never]
-  ): Template<In, I, S & { readonly [K in N]: Wire<Awaited<O>> }, U | NamesIn<A>, R>;
+  ): Template<In, I, S & { readonly [K in N]: Wire<Awaited<O>> }, U | NamesIn<A>, R, Q | Perhaps<N, A, Q>, W>;
+  /**
+   * Adds a step whose function has hooks: `finalize` runs once the children it spawned have ended, and what it returns is the step's
+   * result; `onAbort` runs when the step is cancelled. They come last so that `own`, what the function returned, has its type.
+   */
+  step<const N extends string, O, const A extends After<S> = [], const M extends boolean = false, F = Unfinalized>(
+    name: Fresh<N, S>,
+    opts: Opts<A & Known<A, S>, M> & { handler?: undefined },
+    fn: (ctx: StepContext<I, Results<S, A, Q, W>, S, Q> & (M extends true ? MergedInputs : unknown)) => O | Promise<O>,
+    hooks: StepHooks<StepContext<I, Results<S, A, Q, W>, S, Q> & (M extends true ? MergedInputs : unknown), Wire<Awaited<O>>, F>,
+    ...bad: [O | ResultAfter<O, F>] extends [Storable<O | ResultAfter<O, F>>] ? [] : [thisResultCannotBeStoredAsJson: never]
+  ): Template<In, I, S & { readonly [K in N]: Wire<ResultAfter<O, F>> }, U | NamesIn<A>, R, Q | Perhaps<N, A, Q>, W>;
   /** Adds a step run by a handler that is registered under a name. */
   step<const N extends string, const A extends After<S> = []>(
     name: Fresh<N, S>,
     opts: Opts<A & Known<A, S>, boolean> & { handler: string },
-  ): Template<In, I, S & { readonly [K in N]: Json }, U | NamesIn<A>, R>;
-  step(name: string, optsOrFn: object, fn?: unknown): never {
+  ): Template<In, I, S & { readonly [K in N]: Json }, U | NamesIn<A>, R, Q | Perhaps<N, A, Q>, W>;
+  step(name: string, optsOrFn: object, fn?: unknown, hooks?: StepHooks): never {
     const opts = (typeof optsOrFn === 'function' ? {} : optsOrFn) as Opts<After<Record<string, unknown>>, boolean>;
     const code = (typeof optsOrFn === 'function' ? optsOrFn : fn) as StepFunction | undefined;
     const step = defineStep(this.id, name, opts, code);
-    return new Template(this.#head, this, step, code ?? null, this.#returns) as never;
+    if (hooks === undefined) return this.#add({ step, fn: code ?? null });
+    checkHooks(this.id, name, code, hooks);
+    return this.#add({ step, fn: code ?? null, hooks });
+  }
+
+  /**
+   * Adds a step that chooses which branches come to be: `fn` returns `to('auto')`, `route([…])` or `none()`. Each branch adds its steps to
+   * the builder it is given; those that follow no other step of the branch follow the decision. Later steps see what was not chosen as
+   * undefined, or `{ state: 'not_taken' }` where they take it as optional, and come to be only if something they follow does.
+   */
+  decision<
+    const N extends string,
+    B extends Readonly<Record<string, (b: Template<In, I, S & { readonly [K in N]: Route<string> }, never, Leaves, Q, W>) => AnyGrown>>,
+    const A extends After<S> = [],
+  >(
+    name: Fresh<N, S>,
+    opts: Opts<A & Known<A, S>, false> & { handler?: undefined },
+    branches: B,
+    fn: (ctx: StepContext<I, Results<S, A, Q, W>, S, Q>) => Route<keyof B & string> | Promise<Route<keyof B & string>>,
+  ): Template<
+    In,
+    I,
+    S & { readonly [K in N]: Route<keyof B & string> } & BranchSteps<B>,
+    U | NamesIn<A> | N | Part<GrownIn<B>, 'used'>,
+    R,
+    Q | Perhaps<N, A, Q> | Part<GrownIn<B>, 'perhaps'> | (Exclude<keyof BranchSteps<B>, keyof S | N> & string),
+    W | Part<GrownIn<B>, 'workers'>
+  >;
+  /** Adds a decision made by a handler that is registered under a name. */
+  decision<
+    const N extends string,
+    B extends Readonly<Record<string, (b: Template<In, I, S & { readonly [K in N]: Route<string> }, never, Leaves, Q, W>) => AnyGrown>>,
+    const A extends After<S> = [],
+  >(
+    name: Fresh<N, S>,
+    opts: Opts<A & Known<A, S>, boolean> & { handler: string },
+    branches: B,
+  ): Template<
+    In,
+    I,
+    S & { readonly [K in N]: Json } & BranchSteps<B>,
+    U | NamesIn<A> | N | Part<GrownIn<B>, 'used'>,
+    R,
+    Q | Perhaps<N, A, Q> | Part<GrownIn<B>, 'perhaps'> | (Exclude<keyof BranchSteps<B>, keyof S | N> & string),
+    W | Part<GrownIn<B>, 'workers'>
+  >;
+  decision(name: string, opts: object, branches: Readonly<Record<string, (b: never) => unknown>>, fn?: StepFunction): never {
+    const step = defineStep(this.id, name, opts, fn, 'decision');
+    const link: Link = { before: this.#last, step, fn: fn ?? null };
+    const grown = Object.entries(branches).map(([branch, build]) => {
+      const end: unknown = build(new Template(this.#head, this.id, link) as never);
+      const links = end instanceof Template ? linksAfter(link, end.#last) : undefined;
+      if (links === undefined) throw this.#wrong(name, `branches.${branch}`, 'must return the builder it is given, with its steps added');
+      return { name: branch, links };
+    });
+    return this.#add({ step, fn: fn ?? null, branches: grown });
+  }
+
+  /** Adds a step that divides work: `fn` returns `batches(cursors)` or `noBatches()`. Its workers are added with `batchWorker`. */
+  batchable<const N extends string, O extends Batches<Cursor<unknown>> | NoBatches, const A extends After<S> = []>(
+    name: Fresh<N, S>,
+    opts: Opts<A & Known<A, S>, false> & BatchOptions & { handler?: undefined },
+    fn: (ctx: StepContext<I, Results<S, A, Q, W>, S, Q>) => O | Promise<O>,
+    ...bad: [O] extends [Storable<O>] ? [] : [thisResultCannotBeStoredAsJson: never]
+  ): Template<In, I, S & { readonly [K in N]: Wire<Awaited<O>> }, U | NamesIn<A>, R, Q | Perhaps<N, A, Q>, W>;
+  /** Adds one whose work is divided by a handler that is registered under a name. */
+  batchable<const N extends string, const A extends After<S> = []>(
+    name: Fresh<N, S>,
+    opts: Opts<A & Known<A, S>, boolean> & BatchOptions & { handler: string },
+  ): Template<In, I, S & { readonly [K in N]: Batches<Cursor<Json>> | NoBatches }, U | NamesIn<A>, R, Q | Perhaps<N, A, Q>, W>;
+  batchable(name: string, opts: object, fn?: StepFunction): never {
+    return this.#add({ step: defineStep(this.id, name, opts, fn, 'batchable'), fn: fn ?? null });
+  }
+
+  /**
+   * Adds what is done for each batch of the batchable step `of`. A later step that names it sees a list of results, one for each batch, in
+   * their order; of no batches, an empty one.
+   */
+  batchWorker<const N extends string, O, const K extends keyof S & string>(
+    name: Fresh<N, S>,
+    opts: StepOptions<false> & { of: K; handler?: undefined },
+    fn: (ctx: BatchContext<I, CursorIn<S[K]>, S>) => O | Promise<O>,
+    ...bad: [O] extends [Storable<O>] ? [] : [thisResultCannotBeStoredAsJson: never]
+  ): Template<In, I, S & { readonly [P in N]: Wire<Awaited<O>> }, U | K, R, Q | Perhaps<N, [K], Q>, W | N>;
+  /** The same, done by a handler that is registered under a name; it finds its cursor in `ctx.config`. */
+  batchWorker<const N extends string, const K extends keyof S & string>(
+    name: Fresh<N, S>,
+    opts: StepOptions & { of: K; handler: string },
+  ): Template<In, I, S & { readonly [P in N]: Json }, U | K, R, Q | Perhaps<N, [K], Q>, W | N>;
+  batchWorker(name: string, { of, ...opts }: { of: string }, fn?: unknown): never {
+    const step = defineStep(this.id, name, { ...opts, after: [of] }, fn, 'batch_worker');
+    return this.#add({ step, fn: fn === undefined ? null : workerFunction(fn as StepFunction), of });
   }
 
   /** The task's result: that of one step, or an object of several by name. Without it: all steps nobody depends on, by name. */
-  returns<const K extends keyof S & string>(name: K): Template<In, I, S, U, S[K]>;
-  returns<const K extends keyof S & string>(names: readonly K[]): Template<In, I, S, U, { readonly [P in K]: S[P] }>;
+  returns<const K extends keyof S & string>(name: K): Template<In, I, S, U, Needed<S[K], K, Q, W>, Q, W>;
+  returns<const K extends keyof S & string>(names: readonly K[]): Template<In, I, S, U, { readonly [P in K]: Needed<S[P], P, Q, W> }, Q, W>;
   returns(names: string | readonly string[]): never {
-    return new Template(this.#head, this, null, null, names) as never;
+    return new Template(this.#head, this.id, this.#last, names) as never;
   }
 
   /** The same template, to which steps are added without types. */
@@ -135,20 +279,23 @@ export class Template<In, I, S, U extends string = never, R = Leaves> implements
   }
 
   handlers(): ReadonlyMap<string, StepFunction> {
-    const map = new Map<string, StepFunction>();
-    for (const link of this.#links()) if (link.#fn !== null && link.#step !== null) map.set(link.#step.handler, link.#fn);
-    return map;
+    return collectHandlers(linksAfter(null, this.#last) as Link[], new Map());
+  }
+
+  hooks(): ReadonlyMap<string, StepHooks> {
+    return collectHooks(linksAfter(null, this.#last) as Link[], new Map());
   }
 
   validator(): InputValidator | undefined {
     return this.#head.schema === undefined ? undefined : inputValidatorOf(this.#head.schema);
   }
 
-  /** This template and those it grew from, first one first. */
-  #links(): Link[] {
-    const links: Link[] = [];
-    for (let link: Link | null = this as unknown as Link; link !== null; link = link.#before) links.push(link);
-    return links.reverse();
+  #add(link: Omit<Link, 'before'>): never {
+    return new Template(this.#head, this.id, { before: this.#last, ...link }, this.#returns) as never;
+  }
+
+  #wrong(step: string, field: string, message: string): TuttiError {
+    return new TuttiError('INVALID_TEMPLATE', `template ${this.id}: step ${JSON.stringify(step)}: ${field}: ${message}`, { field, details: { step } });
   }
 
   #build(): TemplateDefinition {
@@ -161,7 +308,7 @@ export class Template<In, I, S, U extends string = never, R = Leaves> implements
     if (this.#returns !== undefined) def.returns = typeof this.#returns === 'string' ? this.#returns : [...this.#returns];
     if (options.priority !== undefined) def.priority = options.priority;
     if (options.deadline !== undefined) def.deadlineMs = deadlineOf(this.id, options.deadline);
-    for (const link of this.#links()) if (link.#step !== null) def.steps.push(link.#step);
+    def.steps = placeSteps(this.id, linksAfter(null, this.#last) as Link[]);
     const problems = checkTemplate(def);
     if (problems.length > 0) {
       throw new TuttiError('INVALID_TEMPLATE', `template ${this.id}: ${problems.map(describeProblem).join('; ')}`, {
@@ -172,6 +319,15 @@ export class Template<In, I, S, U extends string = never, R = Leaves> implements
     return def;
   }
 }
+
+/** A worker is not called for the placeholder that stands for no batches, and finds its share beside its config. */
+const workerFunction =
+  (fn: StepFunction): StepFunction =>
+  (ctx) => {
+    const { cursor, batch_metadata: batch, is_no_op: isNoOp } = ctx.config;
+    if (isNoOp === true) return null;
+    return fn(Object.defineProperties(ctx, { cursor: { value: cursor, configurable: true }, batch: { value: batch, configurable: true } }));
+  };
 
 function deadlineOf(id: string, deadline: Duration): number {
   const ms = parseDuration(deadline);

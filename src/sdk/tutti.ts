@@ -1,9 +1,13 @@
 /** The embedded engine as a user holds it: typed submits, task handles, handlers and templates by name. */
+import type { JsonObject } from '../core/definition.ts';
 import { TuttiError } from '../core/errors.ts';
+import type { TreeElement } from '../core/tree-element.ts';
 import type { EngineFacade, TemplateRegistration } from '../engine/facade.ts';
-import type { ListRequest, ListResult, SubmitRequest, TaskView, TemplateView } from '../engine/views.ts';
+import type { CopyRequest, EventFilter, GlobalEvent, ListRequest, ListResult, SubmitRequest, TaskView, TemplateView, TreeRequest } from '../engine/views.ts';
 import { type Duration, parseDuration } from './duration.ts';
-import type { HandlerCode, HandlerDefinition, HandlerMeta, HandlerRegistry } from './handler-registry.ts';
+import type { HandlerMeta } from './handler-meta.ts';
+import type { HandlerCode, HandlerDefinition, HandlerRegistry } from './handler-registry.ts';
+import { HookRegistry, type Hooks } from './hooks.ts';
 import { TaskHandle } from './task-handle.ts';
 import type { AnyTemplate, Submittable } from './template.ts';
 import { parseOpenTemplateId } from './template-id.ts';
@@ -14,9 +18,22 @@ export interface SubmitOptions extends Omit<SubmitRequest, 'namespace' | 'name' 
   whenFull?: 'wait' | 'reject';
 }
 
+/** How a task is copied; see CopyRequest. */
+export interface CopyOptions extends Omit<CopyRequest, 'mode' | 'link'> {
+  /** false: nothing is stored. Default true. */
+  save?: boolean;
+}
+
+export interface SubmitTreeOptions extends Omit<TreeRequest, 'elements'> {
+  /** As for a submit. */
+  whenFull?: 'wait' | 'reject';
+}
+
 export interface TuttiParts {
   engine: EngineFacade;
   registry: HandlerRegistry;
+  /** What the worker runs around steps. Absent: one that nothing is told. */
+  hooks?: HookRegistry;
   /** Absent: this process runs no handlers. */
   worker?: LocalWorker;
 }
@@ -25,11 +42,14 @@ export class Tutti {
   /** Everything else the engine can do. */
   readonly engine: EngineFacade;
   readonly #registry: HandlerRegistry;
+  readonly #hooks: HookRegistry;
+  #unfollow: (() => void) | undefined;
   readonly #worker: LocalWorker | undefined;
 
-  constructor({ engine, registry, worker }: TuttiParts) {
+  constructor({ engine, registry, hooks, worker }: TuttiParts) {
     this.engine = engine;
     this.#registry = registry;
+    this.#hooks = hooks ?? new HookRegistry({ taskOf: (id) => new TaskHandle(engine, id) });
     this.#worker = worker;
   }
 
@@ -55,6 +75,18 @@ export class Tutti {
     return ids.map((id) => new TaskHandle(this.engine, id));
   }
 
+  /**
+   * Stores a tree of elements (docs/trees.md) as one task. Elements may be any iterable or async iterable: they are taken one by one. Throws
+   * INVALID_INPUT, UNSTORABLE_VALUE or UNKNOWN_HANDLER, naming the element (`[3].dependencies[0]`), and ALREADY_EXISTS for an id or key that
+   * is taken; nothing is stored then.
+   */
+  async submitTree(elements: Iterable<TreeElement> | AsyncIterable<TreeElement>, opts: SubmitTreeOptions = {}): Promise<TaskHandle> {
+    const { whenFull, ...rest } = opts;
+    const request = { ...rest, elements };
+    const { task } = await (whenFull === 'reject' ? this.engine.trySubmitTree(request) : this.engine.submitTree(request));
+    return new TaskHandle(this.engine, task.id);
+  }
+
   /** A handle on a task that exists. Throws INVALID_ID, NOT_FOUND. With its template the result is typed. */
   async get<R = unknown>(id: string, _template?: Submittable<unknown, R>): Promise<TaskHandle<R>> {
     const view = await this.engine.task(id);
@@ -67,6 +99,65 @@ export class Tutti {
 
   cancel(id: string, o: { reason?: string; by?: string } = {}): Promise<TaskView> {
     return this.engine.cancel(id, { errorMessage: o.reason, by: o.by });
+  }
+
+  /**
+   * A new task made from one that exists, from the start; the original is not changed. It waits for `execute` unless `execute: true`. One step
+   * with what stands below it: `element`. `save: false`: only the elements it would have, as submitTree takes them. Throws INVALID_INPUT,
+   * NOT_FOUND, UNKNOWN_HANDLER, ILLEGAL_STATE (branches that are not decided).
+   */
+  copy(id: string, o: CopyOptions & { save: false }): Promise<JsonObject[]>;
+  copy(id: string, o?: CopyOptions): Promise<TaskHandle>;
+  copy(id: string, o: CopyOptions = {}): Promise<TaskHandle | JsonObject[]> {
+    return this.#copy(id, { ...o, mode: 'copy' }, o.save);
+  }
+
+  /** A task that is complete at once, with the results of the original, which must be; that one cannot be removed meanwhile. */
+  link(id: string, o: CopyOptions & { save: false }): Promise<JsonObject[]>;
+  link(id: string, o?: CopyOptions): Promise<TaskHandle>;
+  link(id: string, o: CopyOptions = {}): Promise<TaskHandle | JsonObject[]> {
+    return this.#copy(id, { ...o, mode: 'link' }, o.save);
+  }
+
+  /** A task that keeps how everything of the original stands, in whatever state, and is never changed or removed. */
+  archive(id: string, o: CopyOptions & { save: false }): Promise<JsonObject[]>;
+  archive(id: string, o?: CopyOptions): Promise<TaskHandle>;
+  archive(id: string, o: CopyOptions = {}): Promise<TaskHandle | JsonObject[]> {
+    return this.#copy(id, { ...o, mode: 'archive' }, o.save);
+  }
+
+  /** A copy in which the steps in `link` (names or ids), with their tied children, are linked. */
+  mixed(id: string, o: CopyOptions & { link: string[]; save: false }): Promise<JsonObject[]>;
+  mixed(id: string, o: CopyOptions & { link: string[] }): Promise<TaskHandle>;
+  mixed(id: string, o: CopyOptions & { link: string[] }): Promise<TaskHandle | JsonObject[]> {
+    return this.#copy(id, { ...o, mode: 'mixed' }, o.save);
+  }
+
+  async #copy(id: string, { save: _, ...request }: CopyRequest & { save?: boolean }, save: boolean | undefined): Promise<TaskHandle | JsonObject[]> {
+    if (save === false) return await this.engine.previewCopy(id, request);
+    return new TaskHandle(this.engine, (await this.engine.copy(id, request)).id);
+  }
+
+  /** Runs again what failed of a task, and what depends on it; all else keeps its results. `step`: only that one, by name or id. */
+  retry(id: string, o: { step?: string } = {}): Promise<TaskView> {
+    return this.engine.reset(id, o.step);
+  }
+
+  /**
+   * Events of all tasks from the durable log, in the order they were committed: behind the cursor `after` ('now': from this call on; absent:
+   * all that is kept), then live ones, until `signal` or `close()`. Keep `event.cursor` to go on later: nothing is lost or told twice. Throws
+   * with the first event: INVALID_INPUT, INVALID_CURSOR, NOT_FOUND (task), GONE (events behind the cursor were removed since).
+   */
+  events(filter: EventFilter & { after?: string; signal?: AbortSignal } = {}): AsyncIterable<GlobalEvent> {
+    return this.engine.allEvents(filter);
+  }
+
+  /**
+   * Calls `fn` with each event from now on (or behind `after`), one after the other and in order; gives the function that ends it, and
+   * `close()` ends it too. An `fn` that throws or rejects is logged and counted (`tutti_event_callback_errors_total`), and goes on being called.
+   */
+  onEvent(filter: EventFilter & { after?: string }, fn: (event: GlobalEvent) => unknown): () => void {
+    return this.engine.onEvent(filter, fn);
   }
 
   /**
@@ -83,6 +174,36 @@ export class Tutti {
   handler(name: string, code: HandlerCode, meta?: HandlerMeta): this {
     this.#registry.register(name, code, meta);
     return this;
+  }
+
+  /**
+   * Hooks around every step that runs in this process, and on every task; the answer takes them away again. What they throw is logged
+   * and counted (`tutti_hook_errors_total`) and changes no outcome. Throws TypeError for a name that is no hook.
+   */
+  hooks(hooks: Hooks): () => void {
+    const remove = this.#hooks.add(hooks);
+    this.#followTasks();
+    return () => {
+      remove();
+      this.#followTasks();
+    };
+  }
+
+  /** Tree hooks are told from the event log, from here on; each task's in order, and none waits for another task's. */
+  #followTasks(): void {
+    if (!this.#hooks.forTasks) {
+      this.#unfollow?.();
+      this.#unfollow = undefined;
+      return;
+    }
+    const running = new Map<string, Promise<void>>();
+    this.#unfollow ??= this.engine.onEvent({ types: ['task.state'] }, (e) => {
+      const next = (running.get(e.taskId) ?? Promise.resolve()).then(() => this.#hooks.taskEvent(e));
+      running.set(e.taskId, next);
+      void next.then(() => {
+        if (running.get(e.taskId) === next) running.delete(e.taskId);
+      });
+    });
   }
 
   /** Takes no new work, lets running handlers finish, at most `drain` long (default 30 s), and closes the store. */
@@ -104,9 +225,10 @@ export const createTutti = (parts: TuttiParts): Tutti => new Tutti(parts);
 export const registrationOf = (t: AnyTemplate | TemplateRegistration): TemplateRegistration =>
   isTemplate(t) ? { definition: t.definition(), validate: t.validator() } : t;
 
-/** What the registry is told of a template: its functions. */
+/** What the registry is told of a template: its functions and their hooks. */
 export function* handlersOf(template: AnyTemplate): Generator<HandlerDefinition> {
-  for (const [name, code] of template.handlers()) yield { name, code, meta: { source: template.id } };
+  const hooks = template.hooks();
+  for (const [name, code] of template.handlers()) yield { name, code, meta: { source: template.id, ...(hooks.get(name) as HandlerMeta | undefined) } };
 }
 
 export const isTemplate = (t: AnyTemplate | TemplateRegistration): t is AnyTemplate => typeof (t as AnyTemplate).handlers === 'function';

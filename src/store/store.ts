@@ -42,6 +42,7 @@ export interface StoredTask {
   error: string | null;
   tags: string[] | null;
   meta: TaskMeta | null;
+  key: string | null;
   /** Seq the task's next event will have. */
   nextSeq: number;
 }
@@ -61,12 +62,23 @@ export interface StoredStep {
   reason: number | null;
   error: string | null;
   resultToken: number;
+  phaseAttempts: number;
+}
+
+/** A step that no template defines. */
+export interface StoredNode {
+  no: number;
+  asked: number;
+  /** JSON text of a NodeDefinition. */
+  body: string;
 }
 
 export interface StoredGraph {
   task: StoredTask;
   /** All steps of the task, ordered by no. */
   steps: StoredStep[];
+  /** Those that no template defines, ordered by no. */
+  nodes: StoredNode[];
 }
 
 export interface StoredTemplate {
@@ -91,6 +103,21 @@ export interface StoredLogRow {
   body: string;
 }
 
+/** A row of the log by its place among those of all tasks. */
+export interface StoredLogEntry extends StoredLogRow {
+  /** Grows with every row that is written, with gaps, and is never given twice. */
+  id: number;
+  /** Template row of the task; null: it has none. */
+  template: number | null;
+}
+
+export interface LogBounds {
+  /** No row has a higher id; 0: none was written. */
+  highest: number;
+  /** Highest id of the rows that were removed with their task; 0: none was. */
+  removed: number;
+}
+
 export interface PayloadKey {
   task: number;
   no: number;
@@ -105,6 +132,7 @@ export interface TaskFilter {
   initiator?: string;
   sourceSystem?: string;
   tag?: string;
+  key?: string;
   /** Newest first; tasks with an id below this one. */
   beforeId?: number;
   /** Alternative to beforeId. */
@@ -132,6 +160,9 @@ export interface StoreHealth {
   bytes: number;
 }
 
+/** Text of log bodies that one page of the whole log holds at most; a single larger row comes alone. */
+export const LOG_PAGE_CHARS = 2 ** 20;
+
 /** Steps above which a task is read in pages. */
 export const LARGE_TASK = 2000;
 
@@ -156,11 +187,19 @@ export interface Store {
   putTemplate(t: Omit<StoredTemplate, 'id'>): Awaitable<StoredTemplate>;
   templates(): Awaitable<StoredTemplate[]>;
 
-  /** Graphs by task id; unknown ids are left out. A task of more than LARGE_TASK steps comes without them: read those with `loadSteps`. */
+  /** Graphs by task id; unknown ids are left out. A task of more than LARGE_TASK steps comes without them and without nodes: read those with `loadSteps` and `loadNodes`. */
   loadGraphs(ids: readonly number[]): Awaitable<StoredGraph[]>;
   loadTask(id: number): Awaitable<StoredTask | null>;
   /** Steps of one task with no > after, in order, at most limit. */
   loadSteps(q: { task: number; after: number; limit: number }): Awaitable<StoredStep[]>;
+  /** Nodes of one task with no > after, in order, at most limit; with `parent`, those filed under it. */
+  loadNodes(q: { task: number; after: number; limit: number; parent?: number }): Awaitable<StoredNode[]>;
+  /** Where supplied ids stand; unknown ones are left out. */
+  findElements(ids: readonly string[]): Awaitable<{ id: string; task: number; no: number }[]>;
+  /** The live task of this template (null: ad hoc) with this key. */
+  liveTaskByKey(q: { template: number | null; key: string }): Awaitable<number | null>;
+  /** Links to steps of these tasks, one per task at most: whether they may be removed. */
+  linkedTasks(ids: readonly number[]): Awaitable<number[]>;
   /** Ids of tasks in any of `states`, above `after`, ascending. For recovery and sweeps. */
   taskIds(q: { states: readonly number[]; after: number; limit: number }): Awaitable<number[]>;
   /** Ready steps that wait in the store, lowest rank first: rank > after.rank, or equal rank and (task, no) beyond. */
@@ -172,6 +211,14 @@ export interface Store {
   checkpoint(q: { task: number; no: number }): Awaitable<{ token: number; at: number; body: string } | null>;
   /** Rows that hold events with seq > after, ascending. */
   log(q: { task: number; after: number; limit: number }): Awaitable<StoredLogRow[]>;
+  /** Where the log of all tasks ends, and up to where it has lost rows. Short enough for every page of a stream. */
+  logBounds(): Awaitable<LogBounds>;
+
+  /**
+   * The log of all tasks, or of one, in the order it was written: rows with id > after, ascending. Ends at `limit` rows or at LOG_PAGE_CHARS
+   * characters of bodies, whichever comes first, but never before one row. Sees at least what a `logBounds` before it saw.
+   */
+  logAll(q: { after: number; limit: number; task?: number }): Promise<StoredLogEntry[]>;
 
   /** List queries, away from the engine's thread where the store can. */
   listTasks(q: TaskFilter & { countCap: number }): Promise<TaskPage>;

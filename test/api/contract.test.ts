@@ -75,6 +75,7 @@ test('what is answered is what the document promises', async () => {
     [`/v1/tasks/${id}/audit`, wire.auditRow.array()],
     [`/v1/tasks/${id}/explain`, wire.stepExplanation.array()],
     [`/v1/tasks/${id}/workflow_steps/validate/log`, wire.logLine.array()],
+    ['/v1/events', wire.eventPage],
     ['/v1/templates', wire.templateList],
     ['/v1/templates/orders/order_fulfillment', wire.templateVersions],
     ['/v1/templates/orders/order_fulfillment/1.0.0', wire.templateDetail],

@@ -16,6 +16,7 @@ test('a task is created with 201, its address and every field given', async () =
       context: { orderId: 'A1', 'odd key': [1, { a: null }] },
       priority: 0,
       tags: ['x'],
+      key: 'order A1',
       initiator: 'me',
       source_system: 'shop',
       reason: 'why',
@@ -41,11 +42,14 @@ test('a task is created with 201, its address and every field given', async () =
     input: { orderId: 'A1', 'odd key': [1, { a: null }] },
     priority: 0,
     tags: ['x'],
+    key: 'order A1',
     initiator: 'me',
     sourceSystem: 'shop',
     reason: 'why',
     correlationId: correlation,
     parentCorrelationId: correlation,
+    expectedBytes: undefined,
+    expectedItems: undefined,
     options: { a: 1 },
   });
 });

@@ -198,3 +198,30 @@ test('closing the server ends its streams and waits for what is being answered',
   assert.match(text, /^HTTP\/1\.1 200 /);
   await assert.rejects(s.ask('/health'));
 });
+
+test('the log of all tasks: the header goes before after, filters reach the engine, a page when no stream is asked for', async () => {
+  await using s = await fakeServer();
+  const id = await s.create();
+  for (let i = 0; i < 3; i++) s.engine.emit(id, 'step.state', { i });
+  const stream = await openEvents(`${s.url}/v1/events?after=1&type=step.state&namespace=orders&state=complete`, { 'last-event-id': '2' });
+  const ids: (string | undefined)[] = [];
+  for await (const e of stream) {
+    ids.push(e.id);
+    assert.deepEqual([e.data.namespace, e.data.name, e.data.cursor], ['orders', 'order_fulfillment', e.id]);
+    if (ids.length === 2) break;
+  }
+  assert.deepEqual(ids, ['3', '4']);
+  const { args } = s.engine.calls.findLast((c) => c.verb === 'allEvents')!;
+  const { after, types, namespace, states } = args as Record<string, unknown>;
+  assert.deepEqual({ after, types, namespace, states }, { after: '2', types: ['step.state'], namespace: 'orders', states: ['complete'] });
+  const { json } = await s.ask('/v1/events?limit=2', { headers: { accept: 'application/json, */*' } });
+  assert.deepEqual([json.events.length, json.next_cursor, json.has_more], [2, '2', true]);
+});
+
+test('the log of all tasks: an engine that stops is no end of the log: 503, so that an EventSource comes back', async () => {
+  await using s = await fakeServer();
+  s.engine.allEvents = async function* ended() {};
+  assert.equal((await openEvents(`${s.url}/v1/events`)).status, 503);
+  s.engine.failures.set('eventPage', new TuttiError('GONE', 'too old'));
+  assert.equal((await s.ask('/v1/events')).status, 410);
+});

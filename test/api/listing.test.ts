@@ -77,7 +77,7 @@ test('a cursor from elsewhere is INVALID_CURSOR', async () => {
 
 test('filters reach the engine; status is any of twelve, repeated or with commas', async () => {
   await using s = await fakeServer();
-  await s.ask('/v1/tasks?namespace=n&name=m&version=1&initiator=i&source_system=s&tag=t&status=error,complete&status=pending&limit=7&cursor=c0');
+  await s.ask('/v1/tasks?namespace=n&name=m&version=1&initiator=i&source_system=s&tag=t&key=k&status=error,complete&status=pending&limit=7&cursor=c0');
   assert.deepEqual(s.engine.calls.at(-1)!.args, {
     namespace: 'n',
     name: 'm',
@@ -85,6 +85,7 @@ test('filters reach the engine; status is any of twelve, repeated or with commas
     initiator: 'i',
     sourceSystem: 's',
     tag: 't',
+    key: 'k',
     states: ['error', 'complete', 'pending'],
     limit: 7,
     cursor: 'c0',

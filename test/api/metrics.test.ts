@@ -79,6 +79,8 @@ const MOVES: Record<string, [(m: EngineMetrics) => void, sample: string, value: 
   tutti_cached_steps: [(m) => (m.cachedSteps = 100), '', 100],
   tutti_reconciler_repairs_total: [(m) => (m.reconcilerRepairs = 1), '', 1],
   tutti_retention_removed_total: [(m) => (m.retentionRemoved = 10), '', 10],
+  tutti_event_callback_errors_total: [(m) => (m.callbackErrors = 12), '', 12],
+  tutti_hook_errors_total: [(m) => (m.hookErrors = 11), '', 11],
 };
 
 for (const [name, [move, sample, value]] of Object.entries(MOVES)) {

@@ -39,7 +39,7 @@ test('a graph with state, attempt, time, progress and what else it waits for', (
     '● orders/order_fulfillment@1.0.0  steps_in_process  40 %  2.3 s',
     '  ✔ validate       complete     1/3     120 ms',
     '  ├─ ✔ reserve     complete     1/3     120 ms',
-    '  │  └─ ▶ pay      in_progress  2/3      2.3 s  40 % asking the bank',
+    '  │  └─ ▶ pay      in_progress  2/3      2.3 s  ████░░░░░░ 40 % asking the bank',
     '  │     └─ · ship  pending                      also after notify?',
     '  └─ ✘ notify      error        1/3      1.0 s  no route to host',
   ]);

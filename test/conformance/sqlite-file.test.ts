@@ -319,7 +319,7 @@ describe('a disk that fails', () => {
       const store = open();
       const body = JSON.stringify('x'.repeat(30_000));
       const turn = (i) => changes((c) => {
-        c.tasks.push({ id: BASE + i, template: null, state: 0, priority: 2, policy: 'fail', createdAt: NOW, completedAt: null, wakeAt: null, totalSteps: 0, counts: null, error: null, tags: null, meta: null });
+        c.tasks.push({ id: BASE + i, template: null, state: 0, priority: 2, policy: 'fail', createdAt: NOW, completedAt: null, wakeAt: null, totalSteps: 0, counts: null, error: null, tags: null, meta: null, key: null });
         c.payloads.push({ task: BASE + i, no: -1, token: 0, body });
       });
       let acknowledged = 0, failure;

@@ -20,6 +20,7 @@ export const taskRow = (id: number, over: Partial<TaskRow> = {}): TaskRow => ({
   error: null,
   tags: null,
   meta: null,
+  key: null,
   ...over,
 });
 
@@ -33,6 +34,7 @@ export const stepWrite = (task: number, no: number, over: Partial<StepWrite> = {
   token: 0,
   attempts: 0,
   phase: 0,
+  phaseAttempts: 0,
   owner: null,
   rank: null,
   wakeAt: null,
@@ -80,6 +82,7 @@ export const storedOf = (s: StepWrite): StoredStep => ({
   token: s.token,
   attempts: s.attempts,
   phase: s.phase,
+  phaseAttempts: s.phaseAttempts,
   owner: s.owner,
   rank: s.rank,
   wakeAt: s.wakeAt,

@@ -4,7 +4,9 @@
  */
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { commitSuite } from './store-commit.suite.ts';
+import { copiesSuite } from './store-copies.suite.ts';
 import { listsSuite } from './store-lists.suite.ts';
+import { logSuite } from './store-log.suite.ts';
 import { readsSuite } from './store-reads.suite.ts';
 import { changes } from './store-rows.ts';
 import type { OpenedStore, SuiteContext } from './suite-context.ts';
@@ -32,5 +34,7 @@ export const storeSuite = (name: string, open: () => Promise<OpenedStore>, skips
     commitSuite(t);
     readsSuite(t);
     listsSuite(t);
+    logSuite(t);
+    copiesSuite(t);
   });
 };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { DEFAULT_RETRY, type StepDefinition, type TemplateDefinition } from '../../src/core/definition.ts';
+import { DEFAULT_BATCH, DEFAULT_RETRY, type StepDefinition, type TemplateDefinition } from '../../src/core/definition.ts';
 import { checkTemplate, describeProblem } from '../../src/core/template-rules.ts';
 
 const step = (name: string, deps: string[] = [], more: object = {}): StepDefinition => ({
@@ -52,10 +52,90 @@ describe('each rule names path, step and field', () => {
     ['unknown backoff', template([step('a', [], { retry: { ...DEFAULT_RETRY, backoff: 'fast' } })]), ['steps[0].retry.backoff a retry.backoff']],
     ['jitter 2', template([step('a', [], { retry: { ...DEFAULT_RETRY, jitter: 2 } })]), ['steps[0].retry.jitter a retry.jitter']],
     ['no handler', template([step('a', [], { handler: '' })]), ['steps[0].handler a handler']],
-    ['a type of later', template([step('a', [], { type: 'decision' })]), ['steps[0].type a type']],
+    ['no type', template([step('a', [], { type: 'choice' })]), ['steps[0].type a type']],
     ['negative deadline', template([step('a')], { deadlineMs: -5 }), ['deadlineMs - deadlineMs']],
   ];
   for (const [what, def, expected] of cases) test(what, () => assert.deepEqual(found(def), expected));
+});
+
+describe('decisions and batches', () => {
+  const batch = { ...DEFAULT_BATCH, workerTemplate: 'w' };
+  const route = (branches?: object): StepDefinition => step('route', ['in'], { type: 'decision', ...(branches === undefined ? {} : { branches }) });
+  const split = (more: object = {}): StepDefinition => step('split', [], { type: 'batchable', batch: { ...batch, ...more } });
+  const worker = (name = 'w', deps = ['split']): StepDefinition => step(name, deps, { type: 'batch_worker' });
+  const join = (name: string, deps: string[]): StepDefinition => step(name, deps, { type: 'deferred_convergence' });
+  const long = 'w'.repeat(125);
+  const full = template([
+    step('in'),
+    route({ small: ['a'], big: ['b2', 'b'], none: [] }),
+    step('a', ['route']),
+    step('b', ['route', 'in']),
+    step('b2', ['b']),
+    join('end', ['a', 'b2']),
+    split(),
+    worker(),
+    join('sum', ['w', 'end']),
+  ]);
+  test('a template with both has no problems', () => assert.deepEqual(checkTemplate(full), []));
+  const cases: [what: string, def: TemplateDefinition, expected: string[]][] = [
+    ['branches of a standard step', template([step('a', [], { branches: {} })]), ['steps[0].branches a branches']],
+    ['branches that are no mapping', template([step('in'), route(3 as never)]), ['steps[1].branches route branches']],
+    ['a branch that is no list', template([step('in'), route({ a: 'x' })]), ['steps[1].branches.a route branches.a']],
+    ['a branch of a stranger', template([step('in'), route({ x: ['zz'] })]), ['steps[1].branches.x route branches.x']],
+    ['a branch of a step above', template([step('in'), route({ x: ['in'] })]), ['steps[1].branches.x route branches.x']],
+    ['a branch of a step beside', template([step('in'), route({ x: ['b'] }), step('b', ['in'])]), ['steps[1].branches.x route branches.x']],
+    ['a branch called like another step', template([step('in'), route({ in: ['b'] }), step('b', ['route'])]), ['steps[1].branches.in route branches.in']],
+    [
+      'a branch of 101',
+      template([step('in'), route({ x: Array.from({ length: 101 }, (_, i) => `s${i}`) }), ...Array.from({ length: 101 }, (_, i) => step(`s${i}`, ['route']))]),
+      ['steps[1].branches.x route branches.x'],
+    ],
+    [
+      'a branch of a batch worker',
+      template([step('in'), route({ x: ['split', 'w'] }), step('split', ['route'], { type: 'batchable', batch }), worker()]),
+      ['steps[1].branches.x route branches.x'],
+    ],
+    ['a convergence of nothing', template([join('a', [])]), ['steps[0].dependencies a dependencies']],
+    ['a convergence of what is there anyway', template([step('in'), join('a', ['in'])]), ['steps[1].dependencies a dependencies']],
+    ['a convergence of a decision alone', template([step('in'), route(), join('a', ['route'])]), ['steps[2].dependencies a dependencies']],
+    ['no batch', template([step('split', [], { type: 'batchable' })]), ['steps[0].batch split batch']],
+    ['a batch of a standard step', template([step('a', [], { batch: { ...batch, workerTemplate: 'a' } })]), ['steps[0].batch a batch']],
+    ['batches of 0', template([split({ batchSize: 0 }), worker()]), ['steps[0].batch.batchSize split batch.batchSize']],
+    ['batches of 100,001', template([split({ batchSize: 100_001 }), worker()]), ['steps[0].batch.batchSize split batch.batchSize']],
+    ['parallelism of 1,001', template([split({ parallelism: 1001 }), worker()]), ['steps[0].batch.parallelism split batch.parallelism']],
+    ['an unknown strategy', template([split({ failureStrategy: 'retry' }), worker()]), ['steps[0].batch.failureStrategy split batch.failureStrategy']],
+    ['no cursor field', template([split({ cursorField: '' }), worker()]), ['steps[0].batch.cursorField split batch.cursorField']],
+    ['a worker that is none', template([split({ workerTemplate: 'zz' })]), ['steps[0].batch.workerTemplate split batch.workerTemplate']],
+    ['a worker of another type', template([split(), step('w', ['split'])]), ['steps[0].batch.workerTemplate split batch.workerTemplate']],
+    ['a worker that does not follow', template([split(), worker('w', [])]), ['steps[1].dependencies w dependencies']],
+    ['a worker of nobody', template([split(), worker(), worker('v')]), ['steps[2].type v type']],
+    [
+      'a worker of two',
+      template([split(), step('again', [], { type: 'batchable', batch }), worker('w', ['split', 'again'])]),
+      ['steps[1].batch.workerTemplate again batch.workerTemplate'],
+    ],
+    ['a worker whose workers’ names do not fit', template([split({ workerTemplate: long }), worker(long)]), [`steps[1].name ${long} name`]],
+    ['a standard step after workers', template([split(), worker(), step('b', ['w'])]), ['steps[2].dependencies b dependencies']],
+  ];
+  for (const [what, def, expected] of cases) test(what, () => assert.deepEqual(found(def), expected));
+
+  const nested = (n: number): StepDefinition[] => [
+    step('d0', [], { type: 'decision' }),
+    ...Array.from({ length: n - 1 }, (_, i) => step(`d${i + 1}`, [`d${i}`], { type: 'decision' })),
+  ];
+  test('twenty decisions may lie below one another, a twenty-first may not', () => {
+    assert.deepEqual(checkTemplate(template(nested(20))), []);
+    assert.deepEqual(found(template(nested(23))), ['steps[20].dependencies d20 dependencies']);
+  });
+
+  test('decisions that follow one another are not below one another', () => {
+    const steps = [step('e0')];
+    for (let i = 1; i <= 60; i++) {
+      steps.push(step(`d${i}`, [`e${i - 1}`], { type: 'decision' }), step(`a${i}`, [`d${i}`]), step(`in${i}`, [`d${i}`], { type: 'decision' }));
+      steps.push(step(`b${i}`, [`in${i}`]), join(`e${i}`, [`a${i}`, `b${i}`]));
+    }
+    assert.deepEqual(checkTemplate(template(steps)), []);
+  });
 });
 
 test('a cycle is shown as the path that is walked, without what only leads to it', () => {

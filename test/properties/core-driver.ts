@@ -156,6 +156,8 @@ export class CoreDriver {
       token: s.token,
       attempts: s.attempts,
       phase: 0,
+      phaseAttempts: 0,
+      resultToken: s.state === 'complete' ? s.token : 0,
       owner: s.owner,
       rank: null,
       wakeAt: s.wakeAt,

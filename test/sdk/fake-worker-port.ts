@@ -34,7 +34,9 @@ export class FakeWorkerPort implements WorkerPort {
         if (this.checkpointError !== undefined) throw this.checkpointError;
         this.checkpoints.push(body);
       },
-      progress: ({ fraction, message }) => void this.progress.push({ fraction, message }),
+      progress: ({ fraction, message }) => void this.progress.push({ fraction: fraction ?? 0, message }),
+      spawn: async () => [],
+      fetchChildren: async () => ({ children: [], next: null }),
       heartbeat: () => void this.heartbeats++,
       log: ({ level, message }) => void this.lines.push({ level, message }),
       ancestor: async ({ name }) => this.ancestors.get(name) ?? null,
@@ -76,6 +78,10 @@ export const assignment = (more: Partial<Assignment> = {}): Assignment => ({
   dependencyCount: more.dependencies?.length ?? 0,
   mergedInputs: false,
   checkpoint: null,
+  own: null,
+  reason: null,
+  key: null,
+  childCount: 0,
   ...more,
 });
 

@@ -27,7 +27,7 @@ describe('what a handler returns', () => {
     assert.deepEqual(await outcomeOf(() => ({ a: 1 })), expected);
     assert.deepEqual(await outcomeOf(async () => ({ a: 1 })), expected);
     assert.deepEqual(await outcomeOf(() => ({ then: (done: (v: unknown) => void) => done({ a: 1 }) })), expected);
-    assert.deepEqual(await outcomeOf(() => undefined), { ok: true, body: 'null' });
+    assert.deepEqual(await outcomeOf(() => undefined), { ok: true, body: 'null', empty: true });
   });
 
   test('a thenable that settles twice counts once, with its first answer', async () => {

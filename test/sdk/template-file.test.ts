@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { parse } from 'yaml';
-import { DEFAULT_RETRY } from '../../src/core/definition.ts';
+import { DEFAULT_BATCH, DEFAULT_RETRY } from '../../src/core/definition.ts';
 import { isTuttiError } from '../../src/core/errors.ts';
 import { loadTemplateFile } from '../../src/sdk/template-file.ts';
 import type { FileProblem } from '../../src/sdk/yaml-fields.ts';
@@ -178,7 +178,7 @@ steps:
     handlr: { callable: x }
     timeout_seconds: -1
   - name: b
-    type: decision
+    type: choice
     handler: { callable: x }
   - oops
 environments:
@@ -225,7 +225,19 @@ describe('one mistake, one problem', () => {
     ['itself', step('dependencies: [s]'), '6 s dependencies[0]', /itself/, true],
     ['a stranger', step('dependencies: [{ name: zz }]'), '6 s dependencies[0]', /"zz"/, true],
     ['dependencies twice', step('dependencies: []\n    depends_on: []'), '7 s depends_on', /another name/],
-    ['what comes later', step('batch_config: {}'), '6 s batch_config', /not supported yet/],
+    ['what comes later', step('publishes_events: []'), '6 s publishes_events', /not supported yet/],
+    ['a type that is none', step('type: choice\n    branches: {}\n    batch_config: { worker_template: x }'), '6 s type', /decision, deferred_convergence/],
+    ['two types', step('type: standard\n    step_type: standard'), '7 s step_type', /another name/],
+    ['a decision that follows nothing', step('step_type: decision'), '4 s dependencies', /at least one/],
+    ['a decision that follows an empty list', step('type: decision\n    depends_on: []'), '7 s depends_on', /at least one/],
+    ['a convergence of nothing', step('type: deferred_convergence'), '4 s dependencies', /at least one/],
+    ['branches of a standard step', step('branches: {}'), '6 s branches', /type standard/],
+    ['a batch of a standard step', step('batch_config: { worker_template: w }'), '6 s batch_config', /type standard/],
+    ['a batch of no kind', step('type: batchable\n    batch_config: 3'), '7 s batch_config', /mapping/],
+    ['a batchable step without', step('type: batchable'), '4 s batch_config', /is missing/],
+    ['unknown failure policy of children', step('on_child_failure: shrug'), '6 s on_child_failure', /wait_all/],
+    ['children that tolerate less than none', step('on_child_failure: { tolerate: -1 }'), '6 s on_child_failure.tolerate', /-1/],
+    ['no children at once', step('max_concurrent_children: 0'), '6 s max_concurrent_children', /1 to 1000000/],
     ['a resolver', 'name: t\nversion: "1.0.0"\nsteps: [{ name: s, handler: { callable: c, resolver: r } }]', '3 s handler.resolver', /not supported yet/],
     ['an empty callable', 'name: t\nversion: "1.0.0"\nsteps: [{ name: s, handler: { callable: "" } }]', '3 s handler.callable', /1 to 500/],
     ['a bad step name', 'name: t\nversion: "1.0.0"\nsteps: [{ name: "a b", handler: { callable: c } }]', '3 a b name', /letter/],
@@ -249,6 +261,90 @@ describe('one mistake, one problem', () => {
       assert.deepEqual(problems.map(brief), [expected]);
       assert.match(problems[0].message, says);
       // The published schema refuses it too, where a schema can.
+      assert.equal(published(parse(text)), hidden === true);
+    });
+  }
+});
+
+const BRANCHING = `
+name: approvals
+version: "1.0.0"
+steps:
+  - name: validate
+    handler: { callable: v }
+  - name: route
+    type: decision
+    handler: { callable: r }
+    depends_on: [validate]
+    branches: { auto: [approve], manager: [split], nothing: [] }
+  - name: approve
+    handler: { callable: a }
+    dependencies: [route]
+    on_child_failure: { tolerate: 2 }
+    max_concurrent_children: 5
+  - name: split
+    step_type: batchable
+    handler: { callable: s }
+    depends_on: [route]
+    batch_config: { batch_size: 200, parallelism: 5, cursor_field: row, worker_template: check, failure_strategy: isolate }
+    on_child_failure: wait_all
+  - name: check
+    type: batch_worker
+    handler: { callable: c, initialization: { strict: true } }
+    dependencies: [split]
+    on_child_failure: fail_fast
+  - name: finish
+    type: deferred_convergence
+    handler: { callable: f }
+    dependencies: [approve, { name: check, required: false }]
+`;
+
+test('decisions and batches arrive, and the published schema knows them', () => {
+  const { steps } = loadTemplateFile(BRANCHING, 'approvals.yaml').definition;
+  assert.equal(published(parse(BRANCHING)), true, JSON.stringify(published.errors));
+  const on = (...names: string[]): object[] => names.map((name) => ({ name: name.replace('?', ''), required: !name.endsWith('?') }));
+  const retry = DEFAULT_RETRY;
+  const batch = { workerTemplate: 'check', batchSize: 200, parallelism: 5, failureStrategy: 'isolate', cursorField: 'row' };
+  assert.deepEqual(steps, [
+    { name: 'validate', type: 'standard', handler: 'v', dependencies: [], retry },
+    { name: 'route', type: 'decision', handler: 'r', dependencies: on('validate'), retry, branches: { auto: ['approve'], manager: ['split'], nothing: [] } },
+    { name: 'approve', type: 'standard', handler: 'a', dependencies: on('route'), retry, onChildFailure: 2, maxChildren: 5 },
+    { name: 'split', type: 'batchable', handler: 's', dependencies: on('route'), retry, batch, onChildFailure: 'wait_all' },
+    { name: 'check', type: 'batch_worker', handler: 'c', dependencies: on('split'), retry, initialization: { strict: true } },
+    { name: 'finish', type: 'deferred_convergence', handler: 'f', dependencies: on('approve', 'check?'), retry },
+  ]);
+});
+
+test('a batch says what it leaves out by default', () => {
+  const text = BRANCHING.replace(/batch_config: .*/, 'batch_config: { worker_template: check }');
+  assert.deepEqual(loadTemplateFile(text, 'f').definition.steps[3].batch, { ...DEFAULT_BATCH, workerTemplate: 'check' });
+});
+
+describe('mistakes with decisions and batches name line, step and field', () => {
+  const batch = (more: string): string => BRANCHING.replace(/batch_config: .*/, `batch_config: { worker_template: check, ${more} }`);
+  const cases: [what: string, text: string, expected: string, says: RegExp, hiddenFromSchema?: true][] = [
+    ['a branch of a stranger', BRANCHING.replace('[approve],', '[aprove],'), '11 route branches.auto', /"aprove"/, true],
+    ['a branch that is no list', BRANCHING.replace('[approve],', 'approve,'), '11 route branches.auto', /list/],
+    ['a branch of no descendant', BRANCHING.replace('[approve],', '[validate],'), '11 route branches.auto', /does not depend/, true],
+    ['batches of 0', batch('batch_size: 0'), '21 split batch_config.batch_size', /1 to 100000, not 0/],
+    ['batches of 100,001', batch('batch_size: 100001'), '21 split batch_config.batch_size', /not 100001/],
+    ['parallelism of 1,001', batch('parallelism: 1001'), '21 split batch_config.parallelism', /1 to 1000/],
+    ['an unknown strategy', batch('failure_strategy: shrug'), '21 split batch_config.failure_strategy', /isolate/],
+    ['no cursor field', batch('cursor_field: ""'), '21 split batch_config.cursor_field', /1 to 255/],
+    ['a misspelt field', batch('paralelism: 3'), '21 split batch_config.paralelism', /did you mean parallelism/],
+    [
+      'a worker that is a stranger',
+      BRANCHING.replace('worker_template: check', 'worker_template: chek'),
+      '21 split batch_config.worker_template',
+      /"chek"/,
+      true,
+    ],
+  ];
+  for (const [what, text, expected, says, hidden] of cases) {
+    test(what, () => {
+      const [p] = problemsOf(text);
+      assert.equal(brief(p), expected);
+      assert.match(p.message, says);
       assert.equal(published(parse(text)), hidden === true);
     });
   }

@@ -192,6 +192,12 @@ export class CommittedMirror {
       task.arrived = task.steps.length === task.definition.steps.length;
     }
     const old = task.steps[w.no];
+    if (w.abortOnly === true && !w.insert) {
+      // A hook was thought possible before a worker was there to say that there is none.
+      assert.ok(isOver(old.state) && w.token === old.token && STEP[w.state] === old.state, `${at}: abortOnly of a live step`);
+      Object.assign(old, { owner: w.owner, wakeAt: w.wakeAt });
+      return;
+    }
     if (!w.insert) {
       assert.equal(old.token, w.fromToken, `${at}: decided on token ${w.fromToken} (I3)`);
       assert.equal(old.state, STEP[w.fromState], `${at}: decided on ${STEP[w.fromState]} (I3)`);

@@ -1,10 +1,14 @@
 /** An EngineFacade without an engine: a few tasks in memory, steps that tests move by hand. For tests of what lies in front of it. */
 import { ERRORS, TuttiError } from '../../src/core/errors.ts';
-import type { Json } from '../../src/core/definition.ts';
+import type { Json, JsonObject } from '../../src/core/definition.ts';
 import type { EngineFacade, EngineHealth, EngineMetrics } from '../../src/engine/facade.ts';
 import type {
   AuditView,
+  CopyRequest,
+  EventFilter,
+  EventPage,
   ExplainView,
+  GlobalEvent,
   ListRequest,
   ListResult,
   StepView,
@@ -13,8 +17,12 @@ import type {
   TaskOutcome,
   TaskView,
   TemplateView,
+  TreeQuery,
+  TreeRequest,
+  TreeSubmitted,
+  TreeView,
 } from '../../src/engine/views.ts';
-import type { WorkerPort } from '../../src/engine/worker-port.ts';
+import type { HandlerView, WorkerPort } from '../../src/engine/worker-port.ts';
 
 const START = Date.UTC(2026, 0, 1);
 const TERMINAL = ['complete', 'error', 'cancelled', 'resolved_manually'];
@@ -39,6 +47,21 @@ export class FakeEngine implements EngineFacade {
   /** Events handed out, whether or not anybody read them. */
   pulled = 0;
   readonly workers = {} as WorkerPort;
+  readonly handlerViews: HandlerView[] = [
+    {
+      id: 'mail.send',
+      aliases: ['mail'],
+      description: 'Sends mail',
+      tags: ['mail'],
+      inputSchema: { type: 'object', required: ['to'] },
+      outputSchema: null,
+      cancelable: false,
+      hasFinalize: false,
+      hasOnAbort: true,
+      source: null,
+      methods: ['call'],
+    },
+  ];
   #last = 0;
   #changed: (() => void)[] = [];
 
@@ -117,6 +140,45 @@ export class FakeEngine implements EngineFacade {
     return ids;
   }
 
+  /** One task of one step, whatever the elements are. */
+  async submitTree(r: TreeRequest): Promise<TreeSubmitted> {
+    const elements: unknown[] = [];
+    for await (const e of r.elements) elements.push(e);
+    this.#enter('submitTree', { ...r, elements });
+    const id = fakeUuid(++this.#last);
+    const view = taskView(id, { ...r, namespace: '', name: '', input: {} }, this.#last);
+    this.tasks.set(id, { view, events: [], steps: [stepView(id)] });
+    return { task: view, roots: [fakeUuid(0xabc000)], elements: {} };
+  }
+  async trySubmitTree(r: TreeRequest): Promise<TreeSubmitted> {
+    return this.submitTree(r);
+  }
+  async executeTree(id: string): Promise<TaskView> {
+    this.#enter('executeTree', id);
+    return this.#found(id).view;
+  }
+  async addSteps(id: string, elements: TreeRequest['elements']): Promise<StepView[]> {
+    this.#enter('addSteps', { id, elements });
+    return this.#found(id).steps;
+  }
+  async findElement(id: string): Promise<StepView> {
+    this.#enter('findElement', id);
+    for (const t of this.tasks.values()) for (const s of t.steps) if (s.id === id) return s;
+    throw new TuttiError('NOT_FOUND', `there is no element ${id}`);
+  }
+  async tree(id: string, q: TreeQuery = {}): Promise<TreeView> {
+    this.#enter('tree', { id, ...q });
+    const [step] = this.#found(id).steps;
+    const leaf = { step, status: step.simpleStatus, progress: 1, childCount: 0, children: [], nextCursor: null };
+    return { taskId: id, parent: null, status: step.simpleStatus, progress: 1, childCount: 1, children: [leaf], nextCursor: null };
+  }
+  async cancelStep(id: string, ref: string, o?: { errorMessage?: string }): Promise<StepView> {
+    this.#enter('cancelStep', { id, ref, ...o });
+    const step = await this.step(id, ref);
+    if (step.state === 'cancelled') throw new TuttiError('ILLEGAL_STATE', 'The step has ended: cancelled.');
+    return Object.assign(step, { state: 'cancelled', simpleStatus: 'cancelled', reason: 'by_request' });
+  }
+
   async task(id: string): Promise<TaskView> {
     this.#enter('task', id);
     return this.#found(id).view;
@@ -155,6 +217,7 @@ export class FakeEngine implements EngineFacade {
         stepName: step.name,
         token: 1,
         attempt: 1,
+        phase: 'run' as const,
         recordedAt: START + 20,
         startedAt: START,
         outcome: 'completed',
@@ -194,6 +257,20 @@ export class FakeEngine implements EngineFacade {
     if (TERMINAL.includes(view.state)) throw new TuttiError('ILLEGAL_STATE', `the task is ${view.state}`);
     return Object.assign(view, o);
   }
+  async reset(id: string, step?: string): Promise<TaskView> {
+    this.#enter('reset', { id, step });
+    const { view } = this.#found(id);
+    if (view.state !== 'error') throw new TuttiError('ILLEGAL_STATE', `the task is ${view.state}`, { details: { state: view.state, legal: [] } });
+    return Object.assign(view, { state: 'steps_in_process', completedAt: null });
+  }
+  async copy(id: string, o: CopyRequest): Promise<TaskView> {
+    this.#enter('copy', { id, ...o });
+    return this.#found(id).view;
+  }
+  async previewCopy(id: string, o: CopyRequest): Promise<JsonObject[]> {
+    this.#enter('previewCopy', { id, ...o });
+    return [{ name: this.#found(id).view.name }];
+  }
   async purge(id: string): Promise<void> {
     this.#enter('purge', id);
     if (!TERMINAL.includes(this.#found(id).view.state)) throw new TuttiError('ILLEGAL_STATE', 'the task lives');
@@ -219,11 +296,44 @@ export class FakeEngine implements EngineFacade {
       this.waiting--;
     }
   }
+  async *allEvents(o: EventFilter & { after?: string; signal?: AbortSignal; onPosition?: (cursor: string) => void } = {}): AsyncGenerator<GlobalEvent> {
+    this.#enter('allEvents', o);
+    let at = Number(o.after ?? 0);
+    o.onPosition?.(String(at));
+    while (!o.signal?.aborted) {
+      const all = this.#log();
+      for (; at < all.length; at++) yield all[at];
+      await new Promise<void>((resolve) => {
+        this.waiting++;
+        this.#changed.push(resolve);
+        o.signal?.addEventListener('abort', () => resolve(), { once: true });
+      });
+      this.waiting--;
+    }
+  }
+  async eventPage(o: EventFilter & { after?: string; limit?: number } = {}): Promise<EventPage> {
+    this.#enter('eventPage', o);
+    const from = Number(o.after ?? 0);
+    const events = this.#log().slice(from, from + (o.limit ?? 100));
+    return { events, nextCursor: String(from + events.length), hasMore: from + events.length < this.#log().length };
+  }
+  onEvent(): () => void {
+    throw new TuttiError('INTERNAL', 'not in the fake');
+  }
+  /** All tasks' events, task by task. Cursors are places in it. */
+  #log(): GlobalEvent[] {
+    return [...this.tasks.values()]
+      .flatMap((t) => t.events.map(({ last: _, ...e }) => ({ ...e, namespace: t.view.namespace, name: t.view.name })))
+      .map((e, i) => ({ ...e, cursor: String(i + 1) }));
+  }
   async done(): Promise<TaskOutcome> {
     throw new TuttiError('INTERNAL', 'not in the fake');
   }
   async result(): Promise<Json> {
     throw new TuttiError('INTERNAL', 'not in the fake');
+  }
+  handlers(): HandlerView[] {
+    return this.handlerViews;
   }
   metrics(): EngineMetrics {
     return this.counts;
@@ -270,6 +380,10 @@ function taskView(id: string, r: SubmitRequest, n: number): TaskView {
     sourceSystem: r.sourceSystem ?? 'tutti',
     reason: r.reason ?? '',
     tags: r.tags ?? [],
+    key: r.key ?? null,
+    userId: null,
+    simpleStatus: 'pending',
+    progress: 0,
     correlationId: r.correlationId ?? id,
     parentCorrelationId: r.parentCorrelationId ?? null,
     error: null,
@@ -292,9 +406,20 @@ function taskView(id: string, r: SubmitRequest, n: number): TaskView {
 export const stepView = (taskId: string, name = 'validate'): StepView => ({
   id: fakeUuid(0xabc000),
   taskId,
+  elementId: null,
+  parentId: null,
   name,
   state: 'complete',
   baseState: 'complete',
+  simpleStatus: 'completed',
+  type: 'standard',
+  tied: false,
+  hasChildren: false,
+  key: null,
+  userId: null,
+  params: null,
+  schemas: null,
+  origin: null,
   reason: null,
   handler: `h:${name}`,
   createdAt: START,
@@ -316,7 +441,8 @@ export const stepView = (taskId: string, name = 'validate'): StepView => ({
   error: null,
   result: { ok: true },
   stopping: false,
-  progress: { fraction: 1, message: null, at: START },
+  needsReexecution: false,
+  progress: { fraction: 1, message: null, at: START, done: null, total: null, unit: null, parts: { done: 0, total: 0 }, rate: null, etaMs: null },
 });
 
 function emptyMetrics(): EngineMetrics {
@@ -345,6 +471,7 @@ function emptyMetrics(): EngineMetrics {
     cachedSteps: 0,
     reconcilerRepairs: 0,
     retentionRemoved: 0,
+    callbackErrors: 0,
     ready: 0,
   };
 }

@@ -3,8 +3,8 @@
  * `reopen`; after a kill it answers nothing at all. What was really applied goes to the mirror.
  */
 import type { ChangeSet } from '../../src/core/changes.ts';
+import type { TemplateDefinition } from '../../src/core/definition.ts';
 import { type Awaitable, type Store, StoreFailure } from '../../src/store/store.ts';
-import type { CommittedMirror } from './committed-mirror.ts';
 import type { Life } from './simulated-host.ts';
 
 /**
@@ -15,6 +15,12 @@ export type CommitFate = 'ok' | 'busy' | 'full' | 'refused' | 'lost' | 'applied'
 /** `n` counts the commits of this life from 1. */
 export type FaultPlan = (n: number, changes: ChangeSet) => CommitFate;
 
+/** Hears what was really applied. */
+export interface Mirror {
+  apply(changes: ChangeSet): void;
+  readonly definitions: Map<number, TemplateDefinition>;
+}
+
 export class ProcessKilled extends Error {}
 
 export interface FaultyStore extends Store {
@@ -22,7 +28,7 @@ export interface FaultyStore extends Store {
   readonly conflicts: number;
 }
 
-export function faultyStore(inner: Store, mirror: CommittedMirror, life: Life, plan: FaultPlan, report: (e: unknown) => void): FaultyStore {
+export function faultyStore(inner: Store, mirror: Mirror, life: Life, plan: FaultPlan, report: (e: unknown) => void): FaultyStore {
   let n = 0;
   let broken = false;
   let faults = 0;

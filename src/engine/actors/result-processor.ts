@@ -1,13 +1,19 @@
 import { finishAttempt } from '../../core/decide-attempt.ts';
-import { cancelTask, patchTask } from '../../core/decide-task.ts';
+import { cancelOne } from '../../core/decide-step.ts';
+import { cancelTask, executeTask, patchTask } from '../../core/decide-task.ts';
+import { addNodes } from '../../core/grow.ts';
+import { stepUuid } from '../../core/ids.ts';
+import { resetStep, resetTask } from '../../core/reset.ts';
+import { simpleStatus } from '../../core/simple-status.ts';
 import { TuttiError } from '../../core/errors.ts';
 import type { TaskGraph } from '../../core/graph.ts';
 import { attemptEvent } from '../../core/log.ts';
-import { Step, isStepTerminal } from '../../core/step-states.ts';
+import { STEP_STATES, Step, type StepState, isAbsent, isStepTerminal } from '../../core/step-states.ts';
 import { isTaskTerminal, Task, TASK_STATES } from '../../core/task-states.ts';
 import type { ResultCommand } from '../commands.ts';
 import type { EngineParts } from '../engine-parts.ts';
 import { Inbox } from '../inbox.ts';
+import { decideSpawn } from '../spawns.ts';
 import type { Actor, Turn } from '../turn.ts';
 
 /** Takes results, checkpoints and operator verbs: each step's next state, and who becomes ready. */
@@ -38,7 +44,7 @@ export class ResultProcessor implements Actor {
     // Results and checkpoints first, verbs after: a result that is present beats its own cancel (design.md §3).
     while (this.inbox.depth > 0 && turn.room) {
       const c = this.inbox.take()!;
-      if (c.kind === 'result' || c.kind === 'checkpoint') {
+      if (c.kind === 'result' || c.kind === 'checkpoint' || c.kind === 'spawn') {
         if (this.#decide(turn, c)) {
           this.#taken.push(c);
           handled++;
@@ -72,6 +78,7 @@ export class ResultProcessor implements Actor {
   abandon(e: TuttiError): void {
     for (const c of this.#taken) {
       if (c.kind === 'checkpoint') c.done(e);
+      else if (c.kind === 'spawn') c.done([], e);
       else if (c.kind !== 'result') c.done(null, e);
     }
     this.#taken = [];
@@ -83,6 +90,7 @@ export class ResultProcessor implements Actor {
     for (let c = this.inbox.take(); c !== undefined; c = this.inbox.take()) {
       if (c.kind === 'result') keep.push(c);
       else if (c.kind === 'checkpoint') c.done(e);
+      else if (c.kind === 'spawn') c.done([], e);
       else c.done(null, e);
     }
     this.inbox.putBack(keep);
@@ -123,6 +131,46 @@ export class ResultProcessor implements Actor {
         turn.replies.push(() => c.done(null));
         return true;
       }
+      case 'spawn': {
+        const { length } = turn.out.changes.nodes;
+        turn.replies.push(decideSpawn(turn.out, g, c, (task, no) => stepUuid(task, no, this.#p.store.tag)));
+        this.#keepInputs(turn, g, length);
+        return true;
+      }
+      case 'cancel_step': {
+        const state = g.state[c.no];
+        if (cancelOne(turn.out, g, c.no, c.message)) turn.replies.push(() => c.done(g, null));
+        else if (c.doubtful && state === Step.cancelled) turn.replies.push(() => c.done(g, null));
+        else turn.replies.push(() => c.done(null, stepEnded(g, c.no, state)));
+        return true;
+      }
+      case 'execute': {
+        if (executeTask(turn.out, g) || c.doubtful) turn.replies.push(() => c.done(g, null));
+        else turn.replies.push(() => c.done(null, new TuttiError('ILLEGAL_STATE', 'The task is running already.', { details: { state: TASK_STATES[g.taskState] } })));
+        return true;
+      }
+      case 'add': {
+        if (isTaskTerminal(g.taskState)) {
+          turn.replies.push(() => c.done(null, ended(g.taskState)));
+          return true;
+        }
+        const nodes = c.make(g, c.doubtful === true);
+        if (typeof nodes === 'number') turn.replies.push(() => c.done(g, null, nodes));
+        else if (nodes instanceof TuttiError) turn.replies.push(() => c.done(null, nodes));
+        else {
+          const { length } = turn.out.changes.nodes;
+          const first = addNodes(turn.out, g, nodes, 0);
+          this.#keepInputs(turn, g, length);
+          turn.replies.push(() => c.done(g, null, first));
+        }
+        return true;
+      }
+      case 'reset': {
+        const again = c.no === null ? resetTask(turn.out, g) : resetStep(turn.out, g, c.no);
+        if (!(again instanceof TuttiError) || (c.doubtful && !isTaskTerminal(g.taskState))) turn.replies.push(() => c.done(g, null));
+        else turn.replies.push(() => c.done(null, again));
+        return true;
+      }
       case 'cancel': {
         const was = g.taskState;
         if (cancelTask(turn.out, g, c.message)) turn.replies.push(() => c.done(g, null));
@@ -141,6 +189,16 @@ export class ResultProcessor implements Actor {
     }
   }
 
+  /** Inputs of steps that will probably start at once. */
+  #keepInputs(turn: Turn, g: TaskGraph, from: number): void {
+    const { payloads } = turn.out.changes;
+    if (turn.out.changes.nodes.length === from) return;
+    const fresh = payloads.filter((p) => p.task === g.id && p.token === 0 && p.no >= 0);
+    turn.replies.push(() => {
+      for (const p of fresh) this.#p.payloads.putResult(g.id, p.no, 0, p.body);
+    });
+  }
+
   /** Its task ended, or was removed, while the command was waiting. */
   #gone(turn: Turn, c: Exclude<ResultCommand, { kind: 'remove' }>): boolean {
     const e = new TuttiError('ILLEGAL_STATE', 'The task has ended.');
@@ -149,6 +207,7 @@ export class ResultProcessor implements Actor {
       const a = this.#p.dispatcher.release(c.task, c.no, c.token);
       if (a !== undefined) turn.released.push(a);
     } else if (c.kind === 'checkpoint') turn.replies.push(() => c.done(e));
+    else if (c.kind === 'spawn') turn.replies.push(() => c.done([], e));
     else if (c.doubtful) turn.replies.push(() => c.done(null, null));
     else turn.replies.push(() => c.done(null, e));
     return true;
@@ -183,6 +242,11 @@ export class ResultProcessor implements Actor {
     } else if (!isStepTerminal(state)) turn.replies.push(() => this.retried++);
     else turn.replies.push(() => this.failed++);
   }
+}
+
+function stepEnded(g: TaskGraph, no: number, state: number): TuttiError {
+  if (isAbsent(state)) return new TuttiError('ILLEGAL_STATE', `The step ${g.shape.names[no]} was not taken.`);
+  return new TuttiError('ILLEGAL_STATE', `The step has ended: ${STEP_STATES[state]}.`, { details: { state: STEP_STATES[state], current_status: simpleStatus(state as StepState) } });
 }
 
 function ended(state: number): TuttiError {

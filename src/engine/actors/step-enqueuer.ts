@@ -1,5 +1,8 @@
 import { endStopping, startStep, timeoutAttempt, wakeStep } from '../../core/decide-attempt.ts';
 import { expireTask } from '../../core/decide-task.ts';
+import { mayBeTold } from '../../core/failure.ts';
+import { holdForParent, limitingParent, nextHeld } from '../../core/family.ts';
+import { ABORT_MS, Phase, forgoAbort } from '../../core/phases.ts';
 import type { TaskGraph } from '../../core/graph.ts';
 import { Task } from '../../core/task-states.ts';
 import type { EnqueueCommand } from '../commands.ts';
@@ -115,6 +118,12 @@ export class StepEnqueuer implements Actor {
     while (turn.room && dispatcher.anyFree) {
       const e = queue.peek();
       if (e === undefined) break;
+      const limit = limitingParent(e.graph, e.no);
+      if (limit >= 0) {
+        queue.pop();
+        holdForParent(e.graph, limit, e.no);
+        continue;
+      }
       const { handler } = e.graph.shape.rules[e.no];
       const session = dispatcher.pick(handler);
       queue.pop();
@@ -123,6 +132,13 @@ export class StepEnqueuer implements Actor {
         const entries = aside.get(handler);
         if (entries === undefined) aside.set(handler, [e]);
         else entries.push(e);
+        const next = nextHeld(e.graph, e.no);
+        if (next !== undefined) queue.push({ graph: e.graph, ...next });
+        continue;
+      }
+      // It was asked for while nobody was there to say whether there is a hook.
+      if (e.graph.phaseOf(e.no) === Phase.abort && !dispatcher.traits(handler).abort) {
+        forgoAbort(out, e.graph, e.no);
         continue;
       }
       startStep(out, e.graph, e.no);
@@ -152,7 +168,7 @@ export class StepEnqueuer implements Actor {
         return true;
       case 'timeout': {
         if (this.#endUncancelable(turn, g, t)) return true;
-        const ms = g.shape.rules[t.no].timeoutMs;
+        const ms = g.phaseOf(t.no) === Phase.abort ? ABORT_MS : g.shape.rules[t.no].timeoutMs;
         if (timeoutAttempt(out, g, t.no, t.token, { code: 'step_timeout', message: `The attempt did not end within ${ms} ms.`, retryable: true }))
           turn.replies.push(() => this.timedOut++);
         return true;
@@ -181,7 +197,7 @@ export class StepEnqueuer implements Actor {
   /** A handler that may not be told of a cancel keeps its slot, but no longer than its own time: then it is told, and its grace begins. */
   #endUncancelable(turn: Turn, g: TaskGraph, t: DueTimer): boolean {
     const live = g.live.get(t.no);
-    if (live === undefined || live.token !== t.token || !live.stopping || g.shape.rules[t.no].cancelable) return false;
+    if (live === undefined || live.token !== t.token || !live.stopping || live.phase === Phase.abort || mayBeTold(turn.out, g, t.no)) return false;
     turn.out.stops.push({ graph: g, no: t.no, token: t.token, cause: 'timeout' });
     return true;
   }

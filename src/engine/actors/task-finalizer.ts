@@ -3,6 +3,7 @@ import { loseAttempt } from '../../core/decide-attempt.ts';
 import { arrive, evaluateTask } from '../../core/decide-task.ts';
 import { TuttiError } from '../../core/errors.ts';
 import { payDebts, storeReady, takeBacklog } from '../../core/failure.ts';
+import { resumeArrival } from '../../core/load-graph.ts';
 import type { TaskGraph } from '../../core/graph.ts';
 import type { FinalizeCommand } from '../commands.ts';
 import type { EngineParts } from '../engine-parts.ts';
@@ -20,6 +21,8 @@ export class TaskFinalizer implements Actor {
   #taken: FinalizeCommand[] = [];
   /** Graphs whose backlog is being taken up. */
   readonly #going = new WeakSet<TaskGraph>();
+  /** Graphs whose rows of steps that ended by implication are being written. */
+  readonly #paying = new WeakSet<TaskGraph>();
   lost = 0;
 
   constructor(o: { parts: EngineParts; followUp: (c: FinalizeCommand) => void; commit: (changes: ChangeSet) => Promise<boolean> }) {
@@ -62,6 +65,11 @@ export class TaskFinalizer implements Actor {
       if (g.backlog.length > 0 && g.backlogAt === 0 && !this.#going.has(g)) {
         this.#going.add(g);
         turn.replies.push(() => this.#followUp({ kind: 'backlog', task: g.id }));
+      }
+      // Steps may end by implication while their task goes on: below a parent that ended, or below a failure.
+      if (g.debts.length > 0 && !this.#paying.has(g)) {
+        this.#paying.add(g);
+        turn.replies.push(() => this.#followUp({ kind: 'debts', task: g.id }));
       }
     }
     this.inbox.timeMs += this.#p.host.ticks() - begun;
@@ -122,7 +130,10 @@ export class TaskFinalizer implements Actor {
       return true;
     }
     if (c.kind === 'arrive') {
-      if (g.arriving >= 0) arrive(out, g);
+      if (g.arriving >= 0) {
+        resumeArrival(g, c.submit.submission.shape);
+        arrive(out, g, c.submit.submission.nodes ?? null);
+      }
       if (g.arriving >= 0) turn.replies.push(() => this.#followUp(c));
       else {
         turn.replies.push(() => {
@@ -138,8 +149,9 @@ export class TaskFinalizer implements Actor {
       else this.#going.delete(g);
       return true;
     }
-    payDebts(out, g, DEBT_ROWS);
+    if (g.debts.length > 0) payDebts(out, g, DEBT_ROWS);
     if (g.debts.length > 0) turn.replies.push(() => this.#followUp(c));
+    else this.#paying.delete(g);
     return true;
   }
 }

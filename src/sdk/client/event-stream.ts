@@ -7,10 +7,12 @@ export interface ServerEvent {
   data: string;
 }
 
-export async function* readEventStream(body: AsyncIterable<Uint8Array>): AsyncGenerator<ServerEvent, void, undefined> {
+/** `onId` hears of ids that come without an event: they too are what Last-Event-ID must say. */
+export async function* readEventStream(body: AsyncIterable<Uint8Array>, onId?: (id: string) => void): AsyncGenerator<ServerEvent, void, undefined> {
   const decoder = new TextDecoder();
   let rest = '';
   let id = '';
+  let told = '';
   let type = '';
   let data: string[] = [];
   for await (const chunk of body) {
@@ -20,6 +22,8 @@ export async function* readEventStream(body: AsyncIterable<Uint8Array>): AsyncGe
     rest = lines.pop() ?? '';
     for (const line of lines) {
       if (line === '') {
+        if (data.length === 0 && id !== told) onId?.(id);
+        told = id;
         if (data.length > 0) yield { id, type: type === '' ? 'message' : type, data: data.join('\n') };
         type = '';
         data = [];

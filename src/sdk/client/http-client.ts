@@ -4,6 +4,10 @@
  */
 import type {
   WireAuditRow,
+  WireCopyPreview,
+  WireEventPage,
+  WireGlobalEvent,
+  WireHandlerList,
   WireLogLine,
   WireStep,
   WireStepExplanation,
@@ -13,6 +17,8 @@ import type {
   WireTemplateDetail,
   WireTemplateList,
   WireTemplateVersions,
+  WireTree,
+  WireTreeCreated,
 } from '../../contract/wire.ts';
 import { ERRORS, type ErrorCode, TuttiError } from '../../core/errors.ts';
 import { readEventStream } from './event-stream.ts';
@@ -47,9 +53,18 @@ export interface CreateTask {
   context?: unknown;
   priority?: number;
   tags?: string[];
+  key?: string;
   initiator?: string;
   source_system?: string;
   reason?: string;
+}
+
+export interface CreateTree {
+  /** False: stored, and nothing runs until `executeTree`. */
+  execute?: boolean;
+  key?: string;
+  tag?: readonly string[];
+  priority?: number;
 }
 
 export interface ListTasks {
@@ -60,8 +75,27 @@ export interface ListTasks {
   initiator?: string;
   source_system?: string;
   tag?: string;
+  key?: string;
   cursor?: string;
   limit?: number;
+}
+
+/** Which events of all tasks; what is absent admits all. */
+export interface AllEventsFilter {
+  /** Any of these. */
+  types?: readonly string[];
+  taskId?: string;
+  namespace?: string;
+  name?: string;
+  /** States of tasks or steps, any of these. */
+  states?: readonly string[];
+}
+
+export interface FollowOptions {
+  signal?: AbortSignal;
+  /** Tries in a row that may bring nothing. Default 20. */
+  patience?: number;
+  onReconnect?: (tries: number) => void;
 }
 
 export class HttpClient {
@@ -87,6 +121,34 @@ export class HttpClient {
 
   createTask(body: CreateTask): Promise<WireTask> {
     return this.#call('POST', '/v1/tasks', { body });
+  }
+
+  /** Elements are sent one a line, as they come, so that neither side holds the whole tree. */
+  createTree(elements: Iterable<unknown> | AsyncIterable<unknown>, query: CreateTree = {}): Promise<WireTreeCreated> {
+    return this.#call('POST', '/v1/trees', { query: { ...query, execute: query.execute === undefined ? undefined : String(query.execute), tag: query.tag?.join(',') }, lines: elements });
+  }
+
+  executeTree(id: string): Promise<WireTask> {
+    return this.#call('POST', `/v1/trees/${encodeURIComponent(id)}/execute`);
+  }
+
+  addSteps(id: string, elements: readonly unknown[]): Promise<WireStep[]> {
+    return this.#call('POST', `/v1/trees/${encodeURIComponent(id)}/steps`, { body: elements });
+  }
+
+  tree(id: string, query: { parent?: string; cursor?: string; limit?: number; depth?: number } = {}): Promise<WireTree> {
+    return this.#call('GET', `/v1/trees/${encodeURIComponent(id)}`, { query });
+  }
+
+  /** A step of any task, by its id or the id it was submitted with. */
+  findStep(id: string): Promise<WireStep> {
+    return this.#call('GET', `/v1/steps/${encodeURIComponent(id)}`);
+  }
+
+  cancelStep(id: string, ref: string, reason?: string): Promise<WireStep> {
+    return this.#call('POST', `/v1/tasks/${encodeURIComponent(id)}/workflow_steps/${encodeURIComponent(ref)}/cancel`, {
+      body: reason === undefined ? {} : { error_message: reason },
+    });
   }
 
   task(id: string): Promise<WireTask> {
@@ -122,6 +184,25 @@ export class HttpClient {
     return this.#call('DELETE', `/v1/tasks/${encodeURIComponent(id)}`, errorMessage === undefined ? {} : { body: { error_message: errorMessage } });
   }
 
+  /** A copy, link or archive of a task; with `save: false` the elements it would have. */
+  copy(id: string, mode: 'copy' | 'link' | 'archive' | 'mixed', body: object = {}): Promise<WireTask | WireCopyPreview> {
+    return this.#call('POST', `/v1/tasks/${encodeURIComponent(id)}/${mode}`, { body });
+  }
+
+  /** Runs again what failed of a task, and what depends on it. */
+  resetTask(id: string): Promise<WireTask> {
+    return this.#call('POST', `/v1/tasks/${encodeURIComponent(id)}/reset`);
+  }
+
+  /** The same of one step, by id or name. */
+  resetStep(id: string, ref: string): Promise<WireStep> {
+    return this.#call('POST', `/v1/tasks/${encodeURIComponent(id)}/workflow_steps/${encodeURIComponent(ref)}/reset`);
+  }
+
+  handlers(): Promise<WireHandlerList> {
+    return this.#call('GET', '/v1/handlers');
+  }
+
   templates(namespace?: string): Promise<WireTemplateList> {
     return this.#call('GET', '/v1/templates', { query: { namespace } });
   }
@@ -139,30 +220,81 @@ export class HttpClient {
    * taken up again where it broke. Gives up with ServerUnreachable after `patience` tries in a row that brought nothing (default 20,
    * waits growing to 2 s).
    */
-  async *events(
-    id: string,
-    o: { after?: number; signal?: AbortSignal; patience?: number; onReconnect?: (tries: number) => void } = {},
-  ): AsyncGenerator<WireTaskEvent, void, undefined> {
+  async *events(id: string, o: FollowOptions & { after?: number } = {}): AsyncGenerator<WireTaskEvent, void, undefined> {
     let after = o.after ?? 0;
+    yield* this.#follow<WireTaskEvent>(o, {
+      path: `/v1/tasks/${encodeURIComponent(id)}/events`,
+      lastEventId: () => (after > 0 ? String(after) : undefined),
+      // False: it was told before.
+      take: (event) => {
+        if (event.seq === undefined) return true;
+        if (event.seq <= after) return false;
+        after = event.seq;
+        return true;
+      },
+      isLast: (event) => event.last === true,
+    });
+  }
+
+  /**
+   * Events of all tasks behind the cursor `after` ('now': from here on; absent: all that is kept), then live ones, until `signal`. A broken
+   * connection is taken up again where it broke, as above; a server that answers counts as something brought. Throws GONE when that place
+   * is no longer kept, INVALID_INPUT, INVALID_CURSOR.
+   */
+  async *allEvents(o: FollowOptions & AllEventsFilter & { after?: string } = {}): AsyncGenerator<WireGlobalEvent, void, undefined> {
+    let cursor = o.after === 'now' ? undefined : o.after;
+    yield* this.#follow<WireGlobalEvent>(o, {
+      path: `/v1/events${queryOf({ ...filterQuery(o), after: o.after })}`,
+      lastEventId: () => cursor,
+      answered: true,
+      onId: (id) => (cursor = id),
+      take: (event) => {
+        if (event.cursor === undefined) return true;
+        if (event.cursor === cursor) return false;
+        cursor = event.cursor;
+        return true;
+      },
+      isLast: () => false,
+    });
+  }
+
+  /** One page of the same, without progress: at most `limit` events (default 100). */
+  eventPage(o: AllEventsFilter & { after?: string; limit?: number } = {}): Promise<WireEventPage> {
+    return this.#call('GET', '/v1/events', { query: { ...filterQuery(o), after: o.after, limit: o.limit } });
+  }
+
+  async *#follow<E>(
+    o: FollowOptions,
+    stream: {
+      path: string;
+      lastEventId: () => string | undefined;
+      /** A connection that was answered starts the count of failures anew; absent: only an event does. */
+      answered?: boolean;
+      onId?: (id: string) => void;
+      take: (event: E) => boolean;
+      isLast: (event: E) => boolean;
+    },
+  ): AsyncGenerator<E, void, undefined> {
     let failures = 0;
     for (;;) {
       try {
         const headers: Record<string, string> = { accept: 'text/event-stream', ...this.#auth() };
-        if (after > 0) headers['last-event-id'] = String(after);
-        const response = await fetch(`${this.url}/v1/tasks/${encodeURIComponent(id)}/events`, { headers, signal: o.signal });
+        const last = stream.lastEventId();
+        if (last !== undefined) headers['last-event-id'] = last;
+        const response = await fetch(`${this.url}${stream.path}`, { headers, signal: o.signal });
         if (!response.ok) throw await errorOf(response);
-        // The task ended at or before `after`: nothing is left to send.
+        // Nothing is left to send, now or later.
         if (response.status === 204) return;
         if (response.body === null) throw new TypeError('the event stream has no body');
-        for await (const event of readEventStream(response.body)) {
+        if (stream.answered) failures = 0;
+        for await (const event of readEventStream(response.body, stream.onId)) {
           failures = 0;
-          const parsed = JSON.parse(event.data) as WireTaskEvent;
-          if (parsed.seq !== undefined) {
-            if (parsed.seq <= after) continue;
-            after = parsed.seq;
-          }
-          yield parsed;
-          if (parsed.last) return;
+          // The server gives up on this stream, and says why.
+          if (event.type === 'error') throw refusalOf(event.data) ?? new TuttiError('INTERNAL', 'the server broke off the stream');
+          const told = JSON.parse(event.data) as E;
+          if (!stream.take(told)) continue;
+          yield told;
+          if (stream.isLast(told)) return;
         }
         // Ended without the last event: the server went away in good order. Ask again.
         failures++;
@@ -183,24 +315,27 @@ export class HttpClient {
     return this.#apiKey === undefined ? {} : { 'x-api-key': this.#apiKey };
   }
 
-  async #call<T>(method: string, path: string, o: { query?: Record<string, string | number | undefined>; body?: unknown } = {}): Promise<T> {
-    const query = new URLSearchParams();
-    for (const [k, v] of Object.entries(o.query ?? {})) if (v !== undefined) query.set(k, String(v));
+  async #call<T>(method: string, path: string, o: { query?: Record<string, string | number | undefined>; body?: unknown; lines?: Iterable<unknown> | AsyncIterable<unknown> } = {}): Promise<T> {
     const headers: Record<string, string> = { accept: 'application/json', ...this.#auth() };
     if (o.body !== undefined) headers['content-type'] = 'application/json';
+    if (o.lines !== undefined) headers['content-type'] = 'application/x-ndjson';
     let response: Response;
     let text: string;
+    let broken: unknown;
     try {
-      response = await fetch(`${this.url}${path}${query.size === 0 ? '' : `?${query}`}`, {
+      response = await fetch(`${this.url}${path}${queryOf(o.query ?? {})}`, {
         method,
         headers,
-        body: o.body === undefined ? undefined : JSON.stringify(o.body),
-        signal: AbortSignal.timeout(this.#timeoutMs),
+        ...(o.lines === undefined ? { body: o.body === undefined ? undefined : JSON.stringify(o.body) } : { body: linesOf(o.lines, (e) => (broken = e)), duplex: 'half' as const }),
+        // A body that is made as it is sent takes the time it takes.
+        signal: o.lines === undefined ? AbortSignal.timeout(this.#timeoutMs) : undefined,
       });
       if (!response.ok) throw await errorOf(response);
       text = await response.text();
     } catch (e) {
       if (e instanceof TuttiError) throw e;
+      // What made the lines has failed, and not the connection.
+      if (broken !== undefined) throw broken;
       throw new ServerUnreachable(this.url, e);
     }
     try {
@@ -211,9 +346,45 @@ export class HttpClient {
   }
 }
 
-/** What the server refused, as the error it is. An answer that is not Tutti's own counts as INTERNAL, or NOT_FOUND for 404. */
-const errorOf = async (response: Response): Promise<TuttiError> => {
-  const text = await response.text().catch(() => '');
+/** In pieces of some size: one line a piece would be mostly overhead. */
+const PIECE = 65_536;
+
+const linesOf = (values: Iterable<unknown> | AsyncIterable<unknown>, onBreak: (e: unknown) => void): ReadableStream<Uint8Array> => {
+  const encoder = new TextEncoder();
+  const pieces = async function* (): AsyncGenerator<Uint8Array> {
+    let piece = '';
+    try {
+      for await (const value of values) {
+        piece += `${JSON.stringify(value)}\n`;
+        if (piece.length < PIECE) continue;
+        yield encoder.encode(piece);
+        piece = '';
+      }
+    } catch (e) {
+      onBreak(e);
+      throw e;
+    }
+    if (piece !== '') yield encoder.encode(piece);
+  };
+  return ReadableStream.from(pieces());
+};
+
+const queryOf = (parts: Record<string, string | number | undefined>): string => {
+  const query = new URLSearchParams();
+  for (const [k, v] of Object.entries(parts)) if (v !== undefined) query.set(k, String(v));
+  return query.size === 0 ? '' : `?${query}`;
+};
+
+const filterQuery = (f: AllEventsFilter): Record<string, string | undefined> => ({
+  type: f.types?.join(','),
+  task: f.taskId,
+  namespace: f.namespace,
+  name: f.name,
+  state: f.states?.join(','),
+});
+
+/** The error that a body of ours tells of. */
+const refusalOf = (text: string): TuttiError | undefined => {
   try {
     const { error } = JSON.parse(text) as {
       error: { code: string; message: string; field?: string; details?: Record<string, unknown>; retry_after_seconds?: number };
@@ -224,6 +395,14 @@ const errorOf = async (response: Response): Promise<TuttiError> => {
   } catch {
     // Not ours: a proxy, or another program on this port.
   }
+  return undefined;
+};
+
+/** What the server refused, as the error it is. An answer that is not Tutti's own counts as INTERNAL, or NOT_FOUND for 404. */
+const errorOf = async (response: Response): Promise<TuttiError> => {
+  const text = await response.text().catch(() => '');
+  const refusal = refusalOf(text);
+  if (refusal !== undefined) return refusal;
   const code: ErrorCode =
     response.status === 404 ? 'NOT_FOUND' : response.status === 401 ? 'UNAUTHENTICATED' : response.status === 503 ? 'STORE_UNAVAILABLE' : 'INTERNAL';
   return new TuttiError(code, `the server answered ${response.status} ${response.statusText}: ${text.slice(0, 200)}`);

@@ -11,13 +11,34 @@ export class Attempt {
   readonly session: WorkerSession;
   /** Set once, when the outcome is handed over: what the handler's leftovers do afterwards is not passed on. */
   ended = false;
+  /** Children were asked for. */
+  spawned = false;
   #stopped: StepStopped | null = null;
+  /** JSON text; undefined: what the assignment brought. */
+  #checkpoint: string | undefined;
   #controller: AbortController | null = null;
 
   constructor(given: Assignment, session: WorkerSession) {
     this.key = attemptKey(given);
     this.given = given;
     this.session = session;
+  }
+
+  /** JSON text of what the step last kept, in this attempt or an earlier one; null: nothing. */
+  get checkpoint(): string | null {
+    return this.#checkpoint ?? this.given.checkpoint;
+  }
+
+  /** Durable when it resolves. */
+  async keep(body: string): Promise<void> {
+    const { task, no, token } = this.given;
+    await this.session.checkpoint({ task, no, token, body });
+    this.#checkpoint = body;
+  }
+
+  /** Why it was told to stop; null: it was not. */
+  get stopped(): StepStopped | null {
+    return this.#stopped;
   }
 
   /** Made when first asked for: most handlers never do, and a controller costs more than the rest of the attempt. */

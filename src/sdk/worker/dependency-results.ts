@@ -2,7 +2,7 @@
 import { freezeDeep, parseFrozen } from '../../core/values.ts';
 import type { Assignment, DependencyResult, WorkerSession } from '../../engine/worker-port.ts';
 import { PermanentError, RetryableError } from '../handler-errors.ts';
-import type { Settled } from '../step-types.ts';
+import type { NotTaken, Settled } from '../step-types.ts';
 
 /** Results of this many characters in all are parsed at once: cheaper than a getter for each. */
 const EAGER_CHARS = 16_384;
@@ -26,16 +26,35 @@ export function resultsOf(a: Assignment, session: Pick<WorkerSession, 'fetchResu
   let eager = true;
   for (const [, required, result] of a.results) {
     if (result.state === 'complete') chars += result.body.length;
-    else if (required) eager = false;
+    else if (required && result.state !== 'not_taken') eager = false;
   }
   if (eager && chars <= EAGER_CHARS) {
     for (const [name, required, result] of a.results) view[name] = read(name, required, result);
-    return Object.freeze(view);
+  } else {
+    for (const [name, required, result] of a.results) lazy(view, name, () => read(name, required, result));
   }
-  for (const [name, required, result] of a.results) {
-    lazy(view, name, () => read(name, required, result));
-  }
+  if (a.batches !== undefined) return Object.freeze(withBatches(view, a.results, a.batches));
   return Object.freeze(view);
+}
+
+/**
+ * The results of a batch as one list under its worker's name: of those that completed, or, where the batch is optional, how each ended.
+ * One by one they are there as well, and only these are walked.
+ */
+function withBatches(view: ResultsView, results: NonNullable<Assignment['results']>, batches: NonNullable<Assignment['batches']>): ResultsView {
+  const all = new Map(results.map(([name, required, result]) => [name, { required, result }]));
+  const lists = Object.create(PUSHED) as ResultsView;
+  const grouped = new Set(batches.map((b) => b.name));
+  for (const [name] of results) if (!grouped.has(name)) lazy(lists, name, () => view[name]);
+  for (const { name, workers } of batches) {
+    const ended = workers.flatMap((w) => all.get(w)?.result ?? []);
+    const make = (): unknown =>
+      all.get(name)?.required === false
+        ? Object.freeze(ended.map(settledOf))
+        : Object.freeze(ended.flatMap((r) => (r.state === 'complete' ? [parseFrozen(r.body)] : [])));
+    lazy(lists, name, make, false);
+  }
+  return lists;
 }
 
 /** Completed dependencies and their values, in declared order: what is laid over the inputs. */
@@ -46,7 +65,7 @@ export function* contributions(a: Assignment, view: ResultsView): Generator<read
 }
 
 /** How a dependency ended, with its value. */
-export function settledOf(result: DependencyResult): Settled<unknown> {
+export function settledOf(result: DependencyResult): Settled<unknown> | NotTaken {
   switch (result.state) {
     case 'complete':
       return Object.freeze({ state: 'complete', value: parseFrozen(result.body) });
@@ -56,6 +75,8 @@ export function settledOf(result: DependencyResult): Settled<unknown> {
       return Object.freeze({ state: 'cancelled', reason: result.reason });
     case 'resolved_manually':
       return Object.freeze({ state: 'resolved_manually' });
+    case 'not_taken':
+      return Object.freeze({ state: 'not_taken' });
     default:
       return result satisfies never;
   }
@@ -99,6 +120,8 @@ function streamed(a: Assignment, session: Pick<WorkerSession, 'fetchResults'>): 
 function read(name: string, required: boolean, result: DependencyResult): unknown {
   if (!required) return settledOf(result);
   if (result.state === 'complete') return parseFrozen(result.body);
+  // A branch that was not chosen has no value, and that is no mistake.
+  if (result.state === 'not_taken') return undefined;
   throw new PermanentError(
     result.state === 'resolved_manually'
       ? `step ${JSON.stringify(name)} was resolved by hand and left no result`
@@ -107,11 +130,11 @@ function read(name: string, required: boolean, result: DependencyResult): unknow
   );
 }
 
-function lazy(view: object, name: string, make: () => unknown): void {
+function lazy(view: object, name: string, make: () => unknown, enumerable = true): void {
   let made = false;
   let value: unknown;
   Object.defineProperty(view, name, {
-    enumerable: true,
+    enumerable,
     get: () => {
       if (!made) {
         value = make();

@@ -5,15 +5,21 @@
 import { isTuttiError } from '../../core/errors.ts';
 import { MAX_VALUE_BYTES, serialise } from '../../core/values.ts';
 import type { Assignment, AttemptOutcome, WorkerPort, WorkerSession, WorkerSink } from '../../engine/worker-port.ts';
+import type { FinalizeContext } from '../handler-meta.ts';
 import type { HandlerRegistry } from '../handler-registry.ts';
-import type { UntypedStepContext } from '../step-types.ts';
+import type { HookRegistry } from '../hooks.ts';
+import type { StepFunction, UntypedStepContext } from '../step-types.ts';
 import { Attempt, attemptKey } from './attempt.ts';
+import { Yielded, checkpointOf, notKept } from './checkpoint-yield.ts';
 import { failureOf, finalFailure } from './attempt-failure.ts';
-import { AttemptContext } from './step-context.ts';
+import { InputCheck } from './input-check.ts';
+import { RunContext } from './run-context.ts';
 
 export interface LocalWorkerOptions {
   port: WorkerPort;
   registry: HandlerRegistry;
+  /** Run around every attempt of phase run. Default: none. */
+  hooks?: HookRegistry;
   /** Attempts run at once. Default 50. */
   slots?: number;
   /** Default `local`. */
@@ -28,6 +34,8 @@ export interface LocalWorkerOptions {
 
 export class LocalWorker implements WorkerSink {
   readonly #registry: HandlerRegistry;
+  readonly #hooks: HookRegistry | undefined;
+  readonly #inputs = new InputCheck();
   readonly #now: () => number;
   readonly #maxResultBytes: number;
   readonly #onFault: (error: unknown) => void;
@@ -36,12 +44,23 @@ export class LocalWorker implements WorkerSink {
   readonly #running = new Map<string, Attempt>();
   #closed = false;
 
-  constructor({ port, registry, slots = 50, name = 'local', now, maxResultBytes = MAX_VALUE_BYTES, onFault = () => {} }: LocalWorkerOptions) {
+  constructor({ port, registry, hooks, slots = 50, name = 'local', now, maxResultBytes = MAX_VALUE_BYTES, onFault = () => {} }: LocalWorkerOptions) {
     this.#registry = registry;
+    this.#hooks = hooks;
     this.#now = now;
     this.#maxResultBytes = maxResultBytes;
     this.#onFault = onFault;
-    this.#session = port.connect({ name, slots, hasHandler: (handler) => registry.has(handler) }, this);
+    this.#session = port.connect(
+      {
+        name,
+        slots,
+        hasHandler: (handler) => registry.has(handler),
+        traits: (handler) => registry.traits(handler),
+        handlers: () => registry.describe(),
+        hookErrors: () => hooks?.errors ?? 0,
+      },
+      this,
+    );
     this.#unlisten = registry.onChange(() => this.#session.handlersChanged());
   }
 
@@ -76,42 +95,116 @@ export class LocalWorker implements WorkerSink {
   }
 
   #run(attempt: Attempt): void {
+    const ctx = this.#context(attempt);
+    if (this.#isWatched(attempt.given)) void this.#runWatched(attempt, ctx);
+    else this.#call(attempt, ctx, (outcome) => this.#end(attempt, outcome));
+  }
+
+  #context(attempt: Attempt): UntypedStepContext {
+    return new RunContext(attempt, (handler) => this.#registry.meta(handler)) as unknown as UntypedStepContext;
+  }
+
+  /** Something is to be done beside calling the handler. Most attempts have nothing of it, and are spared the waits. */
+  #isWatched({ phase, handler, inputSchema }: Assignment): boolean {
+    return phase === 'run' && (inputSchema !== undefined || this.#hooks?.forSteps === true || this.#registry.inputValidator(handler) !== null);
+  }
+
+  async #runWatched(attempt: Attempt, ctx: UntypedStepContext): Promise<void> {
+    const signal = (): AbortSignal => attempt.signal;
+    const outcome = await this.#outcome(attempt, ctx, signal);
+    const after = this.#hooks?.after(ctx, outcome, signal);
+    if (after !== undefined) await after;
+    this.#end(attempt, outcome);
+  }
+
+  /** Never rejects. */
+  async #outcome(attempt: Attempt, ctx: UntypedStepContext, signal: () => AbortSignal): Promise<AttemptOutcome> {
     const { given } = attempt;
-    const fn = this.#registry.resolve(given.handler, given.method);
+    const before = this.#hooks?.before(ctx, signal);
+    if (before !== undefined) await before;
+    const validator = this.#registry.inputValidator(given.handler);
+    if (given.inputSchema !== undefined || validator !== null) {
+      try {
+        const problem = await this.#inputs.problem(given, ctx, validator);
+        if (problem !== null) return problem;
+      } catch (e) {
+        return failureOf(e, this.#now());
+      }
+    }
+    // Told to stop while a hook or a validator was at work: the handler is not begun at all.
+    if ((before !== undefined || validator !== null) && signal().aborted) return failureOf(signal().reason, this.#now());
+    return new Promise((resolve) => this.#call(attempt, ctx, resolve));
+  }
+
+  /** Calls what the attempt's phase is for, and tells once what came of it. */
+  #call(attempt: Attempt, ctx: UntypedStepContext, settle: (outcome: AttemptOutcome) => void): void {
+    const { given } = attempt;
+    const fn = this.#codeOf(given);
     if (fn === null) {
-      this.#end(attempt, finalFailure('handler_not_found', this.#missing(given)));
+      settle(finalFailure('handler_not_found', this.#missing(given)));
       return;
     }
     let value: unknown;
     try {
-      value = fn(new AttemptContext(attempt) as unknown as UntypedStepContext);
+      value = fn(ctx);
       if (isThenable(value)) {
         // A thenable of another kind may settle twice, or throw from then: Promise.resolve tames it.
         const promise = value instanceof Promise ? value : Promise.resolve(value);
         promise.then(
-          (result) => this.#complete(attempt, result),
-          (error: unknown) => this.#end(attempt, failureOf(error, this.#now())),
+          (result) => this.#returned(attempt, result, settle),
+          (error: unknown) => settle(failureOf(error, this.#now())),
         );
         return;
       }
     } catch (e) {
-      this.#end(attempt, failureOf(e, this.#now()));
+      settle(failureOf(e, this.#now()));
       return;
     }
-    this.#complete(attempt, value);
+    this.#returned(attempt, value, settle);
   }
 
-  #complete(attempt: Attempt, value: unknown): void {
-    let outcome: AttemptOutcome;
+  #returned(attempt: Attempt, value: unknown, settle: (outcome: AttemptOutcome) => void): void {
+    if (value instanceof Yielded) void this.#goOn(attempt, value, settle);
+    else settle(this.#completed(value));
+  }
+
+  /** Keeps what the handler yielded and calls it again: the same attempt, in the same slot. Never rejects. */
+  async #goOn(attempt: Attempt, { point }: Yielded, settle: (outcome: AttemptOutcome) => void): Promise<void> {
     try {
-      outcome = { ok: true, body: serialise(value, { name: 'result', maxBytes: this.#maxResultBytes }) };
+      await attempt.keep(checkpointOf(point, attempt.checkpoint, this.#now()));
     } catch (e) {
-      outcome = finalFailure(
+      settle(attempt.stopped === null ? notKept(e) : failureOf(attempt.stopped, this.#now()));
+      return;
+    }
+    if (attempt.stopped === null) this.#call(attempt, this.#context(attempt), settle);
+    else settle(failureOf(attempt.stopped, this.#now()));
+  }
+
+  #codeOf({ phase, handler, method }: Assignment): StepFunction | null {
+    switch (phase) {
+      case 'run':
+        return this.#registry.resolve(handler, method);
+      case 'finalize': {
+        const finalize = this.#registry.hook(handler, 'finalize');
+        return finalize === null ? null : (ctx) => finalize(ctx as FinalizeContext, (ctx as FinalizeContext).children);
+      }
+      case 'abort':
+        return this.#registry.hook(handler, 'onAbort') as StepFunction | null;
+      default:
+        return phase satisfies never;
+    }
+  }
+
+  #completed(value: unknown): AttemptOutcome {
+    try {
+      const body = serialise(value, { name: 'result', maxBytes: this.#maxResultBytes });
+      return value === undefined ? { ok: true, body, empty: true } : { ok: true, body };
+    } catch (e) {
+      return finalFailure(
         isTuttiError(e) && e.code === 'VALUE_TOO_LARGE' ? 'result_too_large' : 'unstorable_result',
         e instanceof Error ? e.message : String(e),
       );
     }
-    this.#end(attempt, outcome);
   }
 
   #end(attempt: Attempt, outcome: AttemptOutcome): void {
@@ -125,10 +218,10 @@ export class LocalWorker implements WorkerSink {
     }
   }
 
-  #missing(given: Assignment): string {
-    return this.#registry.has(given.handler)
-      ? `handler ${JSON.stringify(given.handler)} has no method ${JSON.stringify(given.method ?? 'call')}`
-      : `no handler ${JSON.stringify(given.handler)} is registered here`;
+  #missing({ phase, handler, method }: Assignment): string {
+    if (!this.#registry.has(handler)) return `no handler ${JSON.stringify(handler)} is registered here`;
+    const wanted = phase === 'run' ? (method ?? 'call') : phase === 'abort' ? 'onAbort' : 'finalize';
+    return `handler ${JSON.stringify(handler)} has no method ${JSON.stringify(wanted)}`;
   }
 }
 

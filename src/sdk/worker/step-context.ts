@@ -7,9 +7,13 @@ import { TuttiError } from '../../core/errors.ts';
 import { mergeInputs } from '../../core/merge-inputs.ts';
 import { freezeDeep, parseFrozen, serialise } from '../../core/values.ts';
 import { PermanentError } from '../handler-errors.ts';
-import type { MergedInputs, Settled, StepContext, StepLog } from '../step-types.ts';
+import type { ChildResult, HandlerMeta } from '../handler-meta.ts';
+import type { ChildRef, MergedInputs, ProgressAmount, Settled, SpawnItem, SpawnOptions, StepContext, StepLog, YieldPoint } from '../step-types.ts';
+import type { ProgressReport } from '../../engine/worker-port.ts';
 import type { Attempt } from './attempt.ts';
 import { AttemptLog } from './attempt-log.ts';
+import { Yielded } from './checkpoint-yield.ts';
+import { Children } from './children.ts';
 import { contributions, type ResultsView, resultsOf, settledOf, tooLargeToRead } from './dependency-results.ts';
 
 const EMPTY: JsonObject = Object.freeze({});
@@ -20,13 +24,19 @@ export class AttemptContext implements StepContext<unknown, ResultsView>, Merged
   #results: ResultsView | undefined;
   #inputs: Readonly<Record<string, unknown>> | undefined;
   #config: JsonObject | undefined;
-  /** JSON text; undefined: what the assignment brought. */
-  #kept: string | undefined;
   #lastCheckpoint: { text: string; value: unknown } | undefined;
   #log: AttemptLog | undefined;
+  readonly #metaOf: (handler: string) => HandlerMeta | undefined;
+  #family: Children | undefined;
 
-  constructor(attempt: Attempt) {
+  get #children(): Children {
+    this.#family ??= new Children(this.#attempt, this.#metaOf);
+    return this.#family;
+  }
+
+  constructor(attempt: Attempt, metaOf: (handler: string) => HandlerMeta | undefined = () => undefined) {
     this.#attempt = attempt;
+    this.#metaOf = metaOf;
   }
 
   get input(): unknown {
@@ -87,7 +97,7 @@ export class AttemptContext implements StepContext<unknown, ResultsView>, Merged
   }
 
   get lastCheckpoint(): unknown {
-    const text = this.#kept ?? this.#attempt.given.checkpoint;
+    const text = this.#attempt.checkpoint;
     if (text === null) return undefined;
     if (this.#lastCheckpoint?.text !== text) this.#lastCheckpoint = { text, value: parseFrozen(text) };
     return this.#lastCheckpoint.value;
@@ -95,22 +105,57 @@ export class AttemptContext implements StepContext<unknown, ResultsView>, Merged
 
   get checkpoint(): (data: unknown) => Promise<void> {
     return async (data) => {
-      const { ended, session, given } = this.#attempt;
+      const { ended, given } = this.#attempt;
       if (ended) throw new TuttiError('ILLEGAL_STATE', `the attempt of step ${JSON.stringify(given.stepName)} is over: its checkpoint is not kept`);
-      const body = serialise(data, { name: 'checkpoint' });
-      await session.checkpoint({ task: given.task, no: given.no, token: given.token, body });
-      this.#kept = body;
+      await this.#attempt.keep(serialise(data, { name: 'checkpoint' }));
     };
   }
 
-  get progress(): (fraction: number, message?: string) => void {
-    return (fraction, message) => {
+  get checkpointYield(): (point: YieldPoint) => never {
+    return (point) => {
+      const { given, spawned } = this.#attempt;
+      const refuse = (why: string): PermanentError => new PermanentError(`step ${JSON.stringify(given.stepName)}: checkpointYield ${why}`, { code: 'yield_refused' });
+      if (given.phase !== 'run') throw refuse('is for handlers while they run, not for finalize and onAbort');
+      // Called again it would have to ask for all of them anew, or they would be dropped (design.md §2).
+      if (spawned) throw refuse('is not for handlers that spawn children');
+      return new Yielded(point) as never;
+    };
+  }
+
+  get progress(): (done: number | ProgressAmount, message?: string) => void {
+    return (done, message) => {
       const { ended, session, given } = this.#attempt;
       if (ended) return;
-      // Rounding errors of a loop are no reason to fail its step.
-      const within = Number.isFinite(fraction) ? Math.min(1, Math.max(0, fraction)) : 0;
-      session.progress({ task: given.task, no: given.no, token: given.token, fraction: within, message: message?.slice(0, 500) });
+      session.progress({ task: given.task, no: given.no, token: given.token, ...reportOf(done, message) });
     };
+  }
+
+  get spawn(): (handler: string, inputs?: unknown, options?: SpawnOptions) => Promise<ChildRef> {
+    return async (handler, inputs, options = {}) => (await this.#children.spawn([{ ...options, handler, inputs }]))[0];
+  }
+
+  get spawnAll(): (children: Iterable<SpawnItem>) => Promise<ChildRef[]> {
+    return (children) => this.#children.spawn(children);
+  }
+
+  /** Of the phases after `run`: what it returned. */
+  get own(): unknown {
+    const { own } = this.#attempt.given;
+    return own === null ? undefined : parseFrozen(own);
+  }
+
+  get children(): AsyncIterable<ChildResult> {
+    return this.#children.results();
+  }
+
+  /** Of phase abort: why the step ended. */
+  get reason(): string | null {
+    return this.#attempt.given.reason;
+  }
+
+  /** What it was spawned under, or the id it was submitted with. */
+  get key(): string | null {
+    return this.#attempt.given.key;
   }
 
   get heartbeat(): () => void {
@@ -132,8 +177,25 @@ export class AttemptContext implements StepContext<unknown, ResultsView>, Merged
     return async (name) => {
       const { session, given } = this.#attempt;
       const found = await session.ancestor({ task: given.task, no: given.no, name });
-      if (found !== null) return settledOf(found);
+      // Typed templates know which steps may not be taken (NotTaken).
+      if (found !== null) return settledOf(found) as Settled<unknown>;
       throw new PermanentError(`step ${JSON.stringify(name)} is no ancestor of step ${JSON.stringify(given.stepName)}`, { code: 'not_an_ancestor' });
     };
   }
+}
+
+/** Rounding errors of a loop are no reason to fail its step. */
+const within = (n: number | undefined): number | undefined => (n === undefined ? undefined : Number.isFinite(n) ? Math.min(1, Math.max(0, n)) : 0);
+const amount = (n: number | undefined): number | undefined => (n === undefined || !Number.isFinite(n) ? undefined : Math.max(0, n));
+
+function reportOf(done: number | ProgressAmount, message: string | undefined): ProgressReport {
+  if (typeof done === 'number') return { fraction: within(done), message: message?.slice(0, 500) };
+  const unit = done.bytes === undefined ? (done.items === undefined ? undefined : 'items') : 'bytes';
+  return {
+    fraction: within(done.fraction),
+    done: amount(done.bytes ?? done.items),
+    total: amount(done.total),
+    unit,
+    message: (done.message ?? message)?.slice(0, 500),
+  };
 }

@@ -182,6 +182,16 @@ export const METRICS: readonly Metric[] = [
     'Finished tasks removed by retention.',
     one((s) => s.engine.retentionRemoved),
   ),
+  counter(
+    'tutti_event_callback_errors_total',
+    'Times that a callback of onEvent threw.',
+    one((s) => s.engine.callbackErrors),
+  ),
+  counter(
+    'tutti_hook_errors_total',
+    "Errors that users' hooks threw in the connected workers. They change no outcome.",
+    one((s) => s.engine.hookErrors ?? 0),
+  ),
 
   counter(
     'tutti_http_requests_total',

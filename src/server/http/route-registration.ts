@@ -1,12 +1,16 @@
 /** The route table served: one fastify route per row, validated by the row's schemas and answered by the handler of its name. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { HANDLER_NAMES, ROUTES, type HandlerName, type Route } from '../../contract/routes.ts';
+import { HANDLER_NAMES, isStream, ROUTES, type HandlerName, type Route } from '../../contract/routes.ts';
 import type { Call, Handler, Handlers, Services } from './call.ts';
+import { copyHandlers } from './handlers/copies.ts';
+import { eventHandlers } from './handlers/events.ts';
 import { operationHandlers } from './handlers/operations.ts';
+import { resetHandlers } from './handlers/resets.ts';
 import { stepHandlers } from './handlers/steps.ts';
 import { taskHandlers } from './handlers/tasks.ts';
 import { templateHandlers } from './handlers/templates.ts';
+import { treeHandlers } from './handlers/trees.ts';
 import { compileValidator, type RequestPart } from './validation.ts';
 
 /** Key of a route's row in its fastify config. */
@@ -18,7 +22,7 @@ declare module 'fastify' {
   }
 }
 
-const HANDLERS: Handlers = { ...taskHandlers, ...stepHandlers, ...templateHandlers, ...operationHandlers };
+const HANDLERS: Handlers = { ...taskHandlers, ...stepHandlers, ...treeHandlers, ...templateHandlers, ...resetHandlers, ...copyHandlers, ...eventHandlers, ...operationHandlers };
 
 export function registerRoutes(app: FastifyInstance, services: Services): void {
   app.setValidatorCompiler(({ schema, httpPart }) => compileValidator(schema as unknown as z.ZodType, httpPart as RequestPart));
@@ -33,7 +37,7 @@ function registerRoute(app: FastifyInstance, services: Services, name: HandlerNa
     method: route.method,
     url: route.path.replace(/\{(\w+)\}/g, ':$1'),
     // A HEAD of a stream would never end.
-    exposeHeadRoute: route.method === 'GET' && route.contentType !== 'text/event-stream',
+    exposeHeadRoute: route.method === 'GET' && !isStream(route),
     config: { [TUTTI_ROUTE]: route },
     schema: {
       params: route.params,
@@ -56,7 +60,7 @@ function registerRoute(app: FastifyInstance, services: Services, name: HandlerNa
 const PATHS = Map.groupBy(Object.values(ROUTES) as Route[], (r) => r.path);
 const PATTERNS = [...PATHS].map(([path, routes]) => ({
   pattern: new RegExp(`^${path.replace(/[.]/g, '\\.').replace(/\{\w+\}/g, '[^/]+')}$`),
-  methods: routes.flatMap((r) => (r.method === 'GET' && r.contentType !== 'text/event-stream' ? ['GET', 'HEAD'] : [r.method])),
+  methods: routes.flatMap((r) => (r.method === 'GET' && !isStream(r) ? ['GET', 'HEAD'] : [r.method])),
 }));
 
 /** Methods that the API takes at a path; none: there is no such path. A fixed path hides a pattern that would match it too. */

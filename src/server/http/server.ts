@@ -13,6 +13,7 @@ import type { Services } from './call.ts';
 import { sendError } from './error-reply.ts';
 import { HttpCounters } from './http-counters.ts';
 import { registerJsonParser } from './json-parser.ts';
+import { registerLinesParser } from './lines-parser.ts';
 import { requestIds } from './request-ids.ts';
 import { allowedMethods, registerRoutes, TUTTI_ROUTE } from './route-registration.ts';
 import { EventStreams } from './sse.ts';
@@ -103,7 +104,7 @@ export async function buildHttpServer(o: HttpServerOptions, keys: ApiKeys): Prom
   });
   app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.config[TUTTI_ROUTE];
-    const streamed = route?.contentType === 'text/event-stream' && reply.statusCode === 200;
+    const streamed = reply.statusCode === 200 && String(reply.raw.getHeader('content-type')).startsWith('text/event-stream');
     counters.record(route ? request.method : 'other', route?.path ?? 'other', reply.statusCode, streamed ? null : reply.elapsedTime / 1000);
     if (o.logRequests) request.log.info({ request_id: request.id, method: request.method, url: request.url, status: reply.statusCode, ms: reply.elapsedTime });
     if (closing) app.server.closeIdleConnections();
@@ -119,6 +120,7 @@ export async function buildHttpServer(o: HttpServerOptions, keys: ApiKeys): Prom
   });
 
   registerJsonParser(app);
+  registerLinesParser(app);
   registerRoutes(app, services);
   await app.register(fastifySwagger, { mode: 'static', specification: { document: services.openApi as never } });
   await app.register(fastifySwaggerUi, {

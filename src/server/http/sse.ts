@@ -1,12 +1,12 @@
 /**
- * A task's events as server-sent events. The log is pulled one event at a time and the next is asked for only when the socket has taken
+ * Events of a task, or of all, as server-sent events. The log is pulled one event at a time and the next is asked for only when the socket has taken
  * the last, so that a slow reader costs a place in the log and no memory.
  */
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
-import { eventToWire } from '../../contract/to-wire.ts';
+import { eventToWire, globalEventToWire } from '../../contract/to-wire.ts';
 import { isTuttiError, TuttiError } from '../../core/errors.ts';
-import type { TaskEvent } from '../../engine/views.ts';
+import type { EventFilter, GlobalEvent, TaskEvent } from '../../engine/views.ts';
 import type { Call } from './call.ts';
 import type { HttpCounters } from './http-counters.ts';
 
@@ -34,6 +34,20 @@ export class EventStreams {
     const { engine, params, request, reply } = call;
     const after = cursorOf(request.headers['last-event-id'], call.query.after);
     await engine.task(params.id);
+    return await this.#serve(reply, (stream, signal) => stream.run(engine.events(params.id, { after, signal }), frame));
+  }
+
+  /** `after` is a cursor or `now`; Last-Event-ID goes before it. */
+  async serveAll(call: Call<'allEvents'>, filter: EventFilter & { after?: string }): Promise<FastifyReply | undefined> {
+    const header = call.request.headers['last-event-id'];
+    const after = header === undefined || header === '' ? filter.after : String(header);
+    return await this.#serve(call.reply, (stream, signal) => {
+      const events = call.engine.allEvents({ ...filter, after, signal, onPosition: (cursor) => stream.passed(cursor) });
+      return stream.run(events, globalFrame, { endless: true });
+    });
+  }
+
+  async #serve(reply: FastifyReply, run: (stream: EventStream, signal: AbortSignal) => Promise<FastifyReply | undefined>): Promise<FastifyReply | undefined> {
     const abort = new AbortController();
     const stream = new EventStream(reply, abort.signal, this.#heartbeatMs);
     const gone = (): void => abort.abort();
@@ -41,7 +55,7 @@ export class EventStreams {
     this.#open.add(abort);
     this.#counters.streams++;
     try {
-      return await stream.run(engine.events(params.id, { after, signal: abort.signal }));
+      return await run(stream, abort.signal);
     } finally {
       this.#counters.streams--;
       this.#open.delete(abort);
@@ -63,6 +77,10 @@ class EventStream {
   readonly #signal: AbortSignal;
   readonly #heartbeatMs: number;
   #stalls = 0;
+  /** How far the log was read beyond the last event sent; not told yet. */
+  #passed: string | undefined;
+  /** Given with the first place: the engine has accepted the cursor, so the headers need not wait for an event. */
+  readonly #accepted = Promise.withResolvers<undefined>();
   #wake: (() => void) | undefined;
 
   constructor(reply: FastifyReply, signal: AbortSignal, heartbeatMs: number) {
@@ -72,18 +90,29 @@ class EventStream {
     this.#heartbeatMs = heartbeatMs;
   }
 
-  async run(events: AsyncIterable<TaskEvent>): Promise<FastifyReply | undefined> {
+  /** Nothing up to here is left to send. The client is told when the stream is idle, so that its cursor does not grow old. */
+  passed(cursor: string): void {
+    this.#passed = cursor;
+    this.#accepted.resolve(undefined);
+  }
+
+  /** `endless`: a stream that ends by itself ended because the engine stopped. */
+  async run<E>(events: AsyncIterable<E>, frameOf: (e: E) => string, o: { endless?: boolean } = {}): Promise<FastifyReply | undefined> {
     const iterator = events[Symbol.asyncIterator]();
     let next = iterator.next();
     // Whatever the engine refuses, it refuses with the first event: an error before the headers is an ordinary answer.
-    const first = await Promise.race([next, this.#silence()]);
+    const first = await Promise.race([next, this.#silence(), this.#accepted.promise]);
     if (this.#signal.aborted) return this.#abandon(iterator, next);
+    if (first?.done && o.endless) return this.#abandon(iterator, next);
     if (first?.done) return this.#reply.code(204).send();
     this.#open();
     try {
       for (let item = await next; !item.done; item = await next) {
         if (this.#signal.aborted) break;
-        if (!this.#raw.write(frame(item.value))) await this.#drained();
+        const text = frameOf(item.value);
+        // An id of its own says more than the place before it.
+        if (text.startsWith('id: ')) this.#passed = undefined;
+        if (!this.#raw.write(text)) await this.#drained();
         next = iterator.next();
       }
     } catch (e) {
@@ -112,7 +141,7 @@ class EventStream {
     this.#reply.hijack();
     for (const [name, value] of Object.entries(this.#reply.getHeaders())) if (value !== undefined) this.#raw.setHeader(name, value as string);
     this.#raw.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' });
-    this.#raw.write('retry: 1000\n\n');
+    this.#raw.write(`${this.#mark()}retry: 1000\n\n`);
     this.#raw.removeAllListeners('timeout');
     this.#raw.on('timeout', this.#onIdle);
     this.#raw.setTimeout(this.#heartbeatMs);
@@ -120,10 +149,17 @@ class EventStream {
   }
 
   readonly #onIdle = (): void => {
-    if (this.#wake === undefined) this.#raw.write(': still here\n\n');
+    if (this.#wake === undefined) this.#raw.write(`${this.#mark()}: still here\n\n`);
     else if (++this.#stalls >= STALLS) this.#raw.destroy();
     else this.#raw.setTimeout(this.#heartbeatMs);
   };
+
+  /** An id without data moves the client's Last-Event-ID and is no event. */
+  #mark(): string {
+    const mark = this.#passed === undefined ? '' : `id: ${this.#passed}\n`;
+    this.#passed = undefined;
+    return mark;
+  }
 
   readonly #onAbort = (): void => {
     this.#wake?.();
@@ -156,7 +192,7 @@ class EventStream {
   }
 
   /** The client left, or the server is closing, before anything was sent. */
-  #abandon(iterator: AsyncIterator<TaskEvent>, next: Promise<unknown>): FastifyReply {
+  #abandon(iterator: AsyncIterator<unknown>, next: Promise<unknown>): FastifyReply {
     next.catch(() => {});
     void iterator.return?.()?.catch(() => {});
     throw new TuttiError('SHUTTING_DOWN', 'the server is closing; come back in a moment', { retryAfter: 1 });
@@ -165,3 +201,6 @@ class EventStream {
 
 /** JSON text holds no line break, so one data line is enough. */
 const frame = (e: TaskEvent): string => `${e.seq === undefined ? '' : `id: ${e.seq}\n`}event: ${e.type}\ndata: ${JSON.stringify(eventToWire(e))}\n\n`;
+
+const globalFrame = (e: GlobalEvent): string =>
+  `${e.cursor === undefined ? '' : `id: ${e.cursor}\n`}event: ${e.type}\ndata: ${JSON.stringify(globalEventToWire(e))}\n\n`;

@@ -32,6 +32,7 @@ export class CommitWriter {
   readonly #finishStep: StatementSync;
   readonly #payloads: BulkInsert;
   readonly #log: BulkInsert;
+  #newNodes: BulkInsert | undefined;
   /** Statements outside the hot path, by their text. */
   readonly #rare = new Map<string, StatementSync>();
   #logId: number;
@@ -52,11 +53,11 @@ export class CommitWriter {
     this.#newSteps = new BulkInsert(db, 'steps(task, no, state, rank)');
     this.#fullSteps = new BulkInsert(
       db,
-      'steps(task, no, state, token, attempts, phase, owner, rank, wake_at, started_at, finished_at, reason, error, result_token)',
+      'steps(task, no, state, token, attempts, phase, owner, rank, wake_at, started_at, finished_at, reason, error, result_token, phase_attempts)',
     );
     this.#updateStep = db.prepare(
       `update steps set state = ?, token = ?, attempts = ?, phase = ?, owner = ?, rank = ?, wake_at = ?, started_at = ?, finished_at = ?,
-        reason = ?, error = ?, result_token = ? where task = ? and no = ? and token = ? and state = ?`,
+        reason = ?, error = ?, result_token = ?, phase_attempts = ? where task = ? and no = ? and token = ? and state = ?`,
     );
     // The two moves of a step that goes well. They leave indexed columns alone, which is what makes them cheap, and say in `where`
     // what they leave: a row that differs is not met, and the general statement decides whether the race is lost.
@@ -89,6 +90,7 @@ export class CommitWriter {
       committing = true;
       this.#commit.run();
     } catch (e) {
+      if (this.#newNodes !== undefined) this.#newNodes.at = 0;
       this.#newSteps.at = this.#fullSteps.at = this.#payloads.at = this.#log.at = 0;
       let failure = toStoreFailure(e, committing ? 'unknown' : false);
       // A commit that SQLite declines (a foreign key, a lock) leaves the transaction open; only the disk can leave us in doubt.
@@ -142,8 +144,12 @@ export class CommitWriter {
       }
       bulk.flush();
     }
+    if (c.nodes.length > 0) this.#nodes(c);
+    if (c.nodeUpdates.length + c.elementIds.length + c.links.length > 0) this.#nodeExtras(c);
+    if (c.payloadCopies.length > 0) this.#payloadCopies(c);
     if (c.releases.length > 0) this.#releases(c);
     if (c.checkpoints.length > 0) this.#checkpoints(c);
+    if (c.deadLetterClosings.length > 0) this.#deadLetterClosings(c);
     if (c.deadLetters.length > 0) this.#deadLetters(c);
     if (c.logLines.length > 0) this.#logLines(c);
     if (c.prunes.length > 0) this.#prunes(c);
@@ -172,6 +178,7 @@ export class CommitWriter {
       t.tags === null ? null : JSON.stringify(t.tags),
       metaText(meta),
     );
+    if (t.key !== null) this.#statement('update tasks set key = ? where id = ?').run(t.key, t.id);
   }
 
   #taskUpdate(t: TaskUpdate): void {
@@ -192,11 +199,9 @@ export class CommitWriter {
   }
 
   #taskPatch(p: TaskPatch): void {
-    const done = this.#statement('update tasks set priority = coalesce(?, priority), tags = coalesce(?, tags) where id = ?').run(
-      p.priority ?? null,
-      p.tags === undefined ? null : JSON.stringify(p.tags),
-      p.id,
-    );
+    const done = this.#statement(
+      'update tasks set priority = coalesce(?, priority), tags = coalesce(?, tags), total_steps = coalesce(?, total_steps) where id = ?',
+    ).run(p.priority ?? null, p.tags === undefined ? null : JSON.stringify(p.tags), p.totalSteps ?? null, p.id);
     if (done.changes !== 1) lost(`task ${p.id}`);
   }
 
@@ -231,12 +236,17 @@ export class CommitWriter {
       args[bulk.at++] = s.reason;
       args[bulk.at++] = s.error;
       args[bulk.at++] = s.resultToken;
+      args[bulk.at++] = s.phaseAttempts;
     }
     bulk.next();
   }
 
   #stepUpdate(s: StepWrite): void {
-    if (s.rank === null && s.wakeAt === null && s.reason === null && s.error === null) {
+    if (s.abortOnly === true) {
+      this.#abortUpdate(s);
+      return;
+    }
+    if (s.phase === 0 && s.rank === null && s.wakeAt === null && s.reason === null && s.error === null) {
       if (s.state === IN_PROGRESS && s.finishedAt === null && s.resultToken === 0) {
         const start = s.ranked === true ? this.#startRanked : this.#startStep;
         if (start.run(s.token, s.attempts, s.phase, s.owner, s.startedAt, s.task, s.no, s.fromToken, s.fromState).changes === 1) return;
@@ -257,12 +267,54 @@ export class CommitWriter {
       s.reason,
       s.error,
       s.resultToken,
+      s.phaseAttempts,
       s.task,
       s.no,
       s.fromToken,
       s.fromState,
     );
     if (done.changes !== 1) lost(`step ${s.no} of task ${s.task}`);
+  }
+
+  /** A step that had ended: where its abort hook stands, and nothing of how it ended. */
+  #abortUpdate(s: StepWrite): void {
+    const done = this.#statement(
+      'update steps set token = ?, phase = ?, phase_attempts = ?, owner = ?, rank = ?, wake_at = ? where task = ? and no = ? and token = ? and state = ?',
+    ).run(s.token, s.phase, s.phaseAttempts, s.owner, s.rank, s.wakeAt, s.task, s.no, s.fromToken, s.fromState);
+    if (done.changes !== 1) lost(`step ${s.no} of task ${s.task}`);
+  }
+
+  #nodes(c: ChangeSet): void {
+    this.#newNodes ??= new BulkInsert(this.#db, 'nodes(task, no, parent, asked, body)');
+    const bulk = this.#newNodes;
+    const { args } = bulk;
+    for (const n of c.nodes) {
+      args[bulk.at++] = n.task;
+      args[bulk.at++] = n.no;
+      args[bulk.at++] = n.parent;
+      args[bulk.at++] = n.asked;
+      args[bulk.at++] = n.body;
+      bulk.next();
+    }
+    bulk.flush();
+  }
+
+  #nodeExtras(c: ChangeSet): void {
+    for (const n of c.nodeUpdates) {
+      const done = this.#statement('update nodes set asked = ? where task = ? and no = ?').run(n.asked, n.task, n.no);
+      if (done.changes !== 1) lost(`node ${n.no} of task ${n.task}`);
+    }
+    for (const e of c.elementIds) this.#statement('insert into element_ids(id, task, no) values (?, ?, ?)').run(e.id, e.task, e.no);
+    for (const l of c.links) this.#statement('insert into links(task, no, to_task, to_no) values (?, ?, ?, ?)').run(l.task, l.no, l.toTask, l.toNo);
+  }
+
+  #payloadCopies(c: ChangeSet): void {
+    const copy = this.#statement(
+      `insert into payloads(task, no, token, body) values (?1, ?2, ?3, coalesce(
+        (select body from payloads where task = ?4 and no = ?5 and token = ?6),
+        (select body from payloads where task = ?4 and no = -1 and token = 0 and ?6 = 0)))`,
+    );
+    for (const p of c.payloadCopies) copy.run(p.task, p.no, p.token, p.fromTask, p.fromNo, p.fromToken);
   }
 
   #releases(c: ChangeSet): void {
@@ -276,6 +328,11 @@ export class CommitWriter {
        on conflict(task, no) do update set token = excluded.token, at = excluded.at, body = excluded.body`,
     );
     for (const p of c.checkpoints) put.run(p.task, p.no, p.token, p.at, p.body);
+  }
+
+  #deadLetterClosings(c: ChangeSet): void {
+    const close = this.#statement('update dead_letters set resolved_at = ?, resolution = ? where task = ? and resolved_at is null');
+    for (const d of c.deadLetterClosings) close.run(d.at, d.resolution, d.task);
   }
 
   #deadLetters(c: ChangeSet): void {
@@ -297,16 +354,25 @@ export class CommitWriter {
   #prunes(c: ChangeSet): void {
     const payloads = this.#statement('delete from payloads where rowid in (select rowid from payloads where task = ? order by no limit ?)');
     const steps = this.#statement('delete from steps where task = ?1 and no in (select no from steps where task = ?1 order by no limit ?2)');
+    const nodes = this.#statement('delete from nodes where task = ?1 and no in (select no from nodes where task = ?1 order by no limit ?2)');
     for (const p of c.prunes) {
       payloads.run(p.task, p.rows);
       steps.run(p.task, p.rows);
+      nodes.run(p.task, p.rows);
     }
   }
 
   #removals(ids: readonly number[]): void {
     // Ids of removed rows are not given again, or a cursor over the whole log would pass over new rows.
     this.#statement(`insert into meta(key, value) values ('log_high', ?) on conflict(key) do update set value = excluded.value`).run(this.#logId);
-    for (const table of ['attempt_lines', 'dead_letters', 'checkpoints', 'log', 'payloads', 'steps']) {
+    // Who comes back with a cursor below a removed row has missed it, and is told (LogBounds.removed).
+    const newest = this.#statement('select id from log where task = ? order by seq desc limit 1');
+    let removed = 0;
+    for (const id of ids) removed = Math.max(removed, (newest.get(id) as { id: number } | undefined)?.id ?? 0);
+    if (removed > 0) {
+      this.#statement(`insert into meta(key, value) values ('log_removed', ?) on conflict(key) do update set value = max(value, excluded.value)`).run(removed);
+    }
+    for (const table of ['links', 'element_ids', 'nodes', 'attempt_lines', 'dead_letters', 'checkpoints', 'log', 'payloads', 'steps']) {
       const remove = this.#statement(`delete from ${table} where task = ?`);
       for (const id of ids) remove.run(id);
     }

@@ -5,7 +5,7 @@ import { TuttiError } from '../../core/errors.ts';
 
 export const PAGE_SIZE = 8192;
 /** Pages in the WAL after which a commit also checkpoints. */
-const CHECKPOINT_PAGES = 1000;
+const CHECKPOINT_PAGES = 2000;
 /** A frame of the WAL is a page and 24 bytes; a turn may overshoot the checkpoint by its own pages. */
 const WAL_PAGES = CHECKPOINT_PAGES + 400;
 const PAD_PAGES = 16;

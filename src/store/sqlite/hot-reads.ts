@@ -1,6 +1,15 @@
 /** Reads on the engine's own connection. Short, by key, prepared; SQLite answers at once. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
-import { LARGE_TASK, type PayloadKey, type StoredGraph, type StoredLogRow, type StoredStep, type StoredTask } from '../store.ts';
+import {
+  LARGE_TASK,
+  type LogBounds,
+  type PayloadKey,
+  type StoredGraph,
+  type StoredNode,
+  type StoredLogRow,
+  type StoredStep,
+  type StoredTask,
+} from '../store.ts';
 import { type Row, STEP_COLUMNS, stepOf, TASK_COLUMNS, taskOf } from './rows.ts';
 
 const COMPLETE = 8;
@@ -33,12 +42,13 @@ export class HotReads {
       const task = this.task(ids[0]);
       if (task === null) return [];
       const steps = task.totalSteps > LARGE_TASK ? [] : this.#rows(`select ${STEP_COLUMNS} from steps where task = ? order by no`, task.id).map(stepOf);
-      return [{ task, steps }];
+      const nodes = task.totalSteps > LARGE_TASK ? [] : this.nodes({ task: task.id, after: -1, limit: Number.MAX_SAFE_INTEGER });
+      return [{ task, steps, nodes }];
     }
     const json = JSON.stringify(ids);
     const graphs: StoredGraph[] = [];
     for (const row of this.#rows(`select ${TASK_COLUMNS} from tasks t where t.id in (select value from json_each(?)) order by t.id`, json)) {
-      graphs.push({ task: taskOf(row), steps: [] });
+      graphs.push({ task: taskOf(row), steps: [], nodes: [] });
     }
     const small = graphs.filter((g) => g.task.totalSteps <= LARGE_TASK);
     const these = small.length === ids.length ? json : JSON.stringify(small.map((g) => g.task.id));
@@ -47,7 +57,38 @@ export class HotReads {
       while (graphs[at].task.id !== row[0]) at++;
       graphs[at].steps.push(stepOf(row));
     }
+    at = 0;
+    for (const row of this.#rows('select task, no, asked, body from nodes where task in (select value from json_each(?)) order by task, no', these)) {
+      while (graphs[at].task.id !== row[0]) at++;
+      graphs[at].nodes.push({ no: row[1] as number, asked: row[2] as number, body: row[3] as string });
+    }
     return graphs;
+  }
+
+  nodes(q: { task: number; after: number; limit: number; parent?: number }): StoredNode[] {
+    const rows =
+      q.parent === undefined
+        ? this.#rows('select no, asked, body from nodes where task = ? and no > ? order by no limit ?', q.task, q.after, q.limit)
+        : this.#rows('select no, asked, body from nodes where task = ? and parent = ? and no > ? order by no limit ?', q.task, q.parent, q.after, q.limit);
+    return rows.map((r) => ({ no: r[0] as number, asked: r[1] as number, body: r[2] as string }));
+  }
+
+  elements(ids: readonly string[]): { id: string; task: number; no: number }[] {
+    const rows = this.#rows('select id, task, no from element_ids where id in (select value from json_each(?))', JSON.stringify(ids));
+    return rows.map((r) => ({ id: r[0] as string, task: r[1] as number, no: r[2] as number }));
+  }
+
+  liveTaskByKey(template: number | null, key: string): number | null {
+    const row = this.#row(
+      'select id from tasks where coalesce(template, -1) = ? and key = ? and key is not null and completed_at is null',
+      template ?? -1,
+      key,
+    );
+    return row === undefined ? null : (row[0] as number);
+  }
+
+  linkedTasks(ids: readonly number[]): number[] {
+    return this.#rows('select distinct to_task from links where to_task in (select value from json_each(?))', JSON.stringify(ids)).map((r) => r[0] as number);
   }
 
   steps(task: number, after: number, limit: number): StoredStep[] {
@@ -146,6 +187,14 @@ export class HotReads {
       after,
       limit,
     ).map((r) => ({ task, seq: r[0] as number, count: r[1] as number, at: r[2] as number, body: r[3] as string }));
+  }
+
+  logBounds(): LogBounds {
+    const row = this.#row(
+      `select max(coalesce((select max(id) from log), 0), coalesce((select value from meta where key = 'log_high'), 0)),
+        coalesce((select value from meta where key = 'log_removed'), 0)`,
+    );
+    return row === undefined ? { highest: 0, removed: 0 } : { highest: row[0] as number, removed: row[1] as number };
   }
 
   #row(sql: string, ...args: SQLInputValue[]): Row | undefined {

@@ -1,9 +1,9 @@
 /** The list queries. They run in the reader's thread for a file and on the engine's connection for a store in memory. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
-import type { Store, StoredLine, TaskFilter, TaskPage } from '../store.ts';
+import { LOG_PAGE_CHARS, type Store, type StoredLine, type StoredLogEntry, type TaskFilter, type TaskPage } from '../store.ts';
 import { LEVELS, type Row, TASK_COLUMNS, taskOf } from './rows.ts';
 
-export type ListVerb = 'listTasks' | 'stepCounts' | 'attemptLines' | 'expired' | 'taskStateCounts';
+export type ListVerb = 'listTasks' | 'stepCounts' | 'attemptLines' | 'expired' | 'taskStateCounts' | 'logAll';
 export type ListArgs<V extends ListVerb> = Parameters<Store[V]>[0];
 export type ListAnswer<V extends ListVerb> = Awaited<ReturnType<Store[V]>>;
 
@@ -13,6 +13,9 @@ const STEP_STATES = 10;
 const STATEMENTS = 64;
 /** Above this many templates one index run per template stops paying. */
 const TEMPLATE_RUNS = 16;
+
+/** Rows at the end of the log that are read through rather than searched for those of one task. */
+const LOG_TAIL = 2000;
 
 const COMPLETE = 8;
 /** Where tasks of a state are found in the order of their ids; complete ones along the primary key, since they are nearly all. */
@@ -45,6 +48,7 @@ export class ListQueries {
       args.push(arg);
     };
     if (q.initiator !== undefined) and('t.initiator = ?', q.initiator);
+    if (q.key !== undefined) and('t.key = ?', q.key);
     if (q.sourceSystem !== undefined) and('t.source_system = ?', q.sourceSystem);
     if (q.tag !== undefined) and('exists (select 1 from json_each(t.tags) where value = ?)', q.tag);
     // Index runs, each newest first, are merged: states in one, else templates in one, else the whole table.
@@ -118,12 +122,46 @@ export class ListQueries {
     const rows = this.#rows(
       `select t.id from tasks t where t.completed_at is not null and (t.completed_at, t.id) <= (?, ?)
          and not exists (select 1 from dead_letters d where d.task = t.id and d.resolved_at is null)
+         and not exists (select 1 from links l where l.to_task = t.id)
+         and (t.meta is null or json_extract(t.meta, '$.origin.type') is not 'archive')
        order by t.completed_at, t.id limit ?`,
       byCount ? (edge[0] as number) : q.before - 1,
       byCount ? (edge[1] as number) : Number.MAX_SAFE_INTEGER,
       q.limit,
     );
     return rows.map((r) => r[0] as number);
+  }
+
+  logAll(q: { after: number; limit: number; task?: number }): StoredLogEntry[] {
+    const columns = 'select l.id, l.task, l.seq, l.count, l.at, l.body, t.template from log l left join tasks t on t.id = l.task where';
+    const [where, ...args] = this.#logRange(q);
+    const found = this.#statement(`${columns} ${where} limit ?`).iterate(...args, q.limit);
+    const rows: StoredLogEntry[] = [];
+    let chars = 0;
+    for (const r of found as unknown as Iterable<Row>) {
+      const body = r[5] as string;
+      chars += body.length;
+      if (chars > LOG_PAGE_CHARS && rows.length > 0) break;
+      rows.push({
+        id: r[0] as number,
+        task: r[1] as number,
+        seq: r[2] as number,
+        count: r[3] as number,
+        at: r[4] as number,
+        body,
+        template: r[6] as number | null,
+      });
+    }
+    return rows;
+  }
+
+  /** Within a task ids rise with seq. Its index is entered where the reader is; who is near the end of the log reads on from there. */
+  #logRange(q: { after: number; task?: number }): [where: string, ...args: number[]] {
+    if (q.task === undefined) return ['l.id > ? order by l.id', q.after];
+    const [at, end] = this.#rows('select (select seq from log where id = ? and task = ?), (select max(id) from log)', q.after, q.task)[0] as (number | null)[];
+    if (at !== null) return ['l.task = ? and l.seq > ? order by l.seq', q.task, at];
+    if ((end ?? 0) - q.after <= LOG_TAIL) return ['l.id > ? and +l.task = ? order by l.id', q.after, q.task];
+    return ['+l.id > ? and l.task = ? order by l.seq', q.after, q.task];
   }
 
   taskStateCounts(): number[] {
@@ -160,6 +198,10 @@ export class ListQueries {
   }
 
   #rows(sql: string, ...args: SQLInputValue[]): Row[] {
+    return this.#statement(sql).all(...args) as unknown as Row[];
+  }
+
+  #statement(sql: string): StatementSync {
     let statement = this.#statements.get(sql);
     if (statement === undefined) {
       if (this.#statements.size >= STATEMENTS) this.#statements.clear();
@@ -167,6 +209,6 @@ export class ListQueries {
       statement.setReturnArrays(true);
       this.#statements.set(sql, statement);
     }
-    return statement.all(...args) as unknown as Row[];
+    return statement;
   }
 }

@@ -6,6 +6,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { TuttiError } from '../../core/errors.ts';
 import { initial } from './migrations/001-initial.ts';
 import { stateIndexes } from './migrations/002-state-indexes.ts';
+import { liveGraphs } from './migrations/003-live-graphs.ts';
 
 export interface Migration {
   /** From 1, without gaps. */
@@ -15,7 +16,7 @@ export interface Migration {
   sql: string;
 }
 
-export const MIGRATIONS: readonly Migration[] = [initial, stateIndexes];
+export const MIGRATIONS: readonly Migration[] = [initial, stateIndexes, liveGraphs];
 
 const refuse = (path: string, message: string): never => {
   throw new TuttiError('STORE_UNUSABLE', `the store file ${path} ${message}`, { field: 'store', details: { path } });

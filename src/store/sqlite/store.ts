@@ -6,11 +6,14 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { ChangeSet } from '../../core/changes.ts';
 import { TuttiError } from '../../core/errors.ts';
 import {
+  type LogBounds,
   type PayloadKey,
   type Store,
   type StoredGraph,
   type StoredLine,
+  type StoredLogEntry,
   type StoredLogRow,
+  type StoredNode,
   type StoredStep,
   type StoredTask,
   type StoredTemplate,
@@ -194,6 +197,22 @@ export class SqliteStore implements Store {
     return this.#on(() => this.#reads.steps(q.task, q.after, q.limit));
   }
 
+  loadNodes(q: { task: number; after: number; limit: number; parent?: number }): StoredNode[] {
+    return this.#on(() => this.#reads.nodes(q));
+  }
+
+  findElements(ids: readonly string[]): { id: string; task: number; no: number }[] {
+    return this.#on(() => this.#reads.elements(ids));
+  }
+
+  liveTaskByKey(q: { template: number | null; key: string }): number | null {
+    return this.#on(() => this.#reads.liveTaskByKey(q.template, q.key));
+  }
+
+  linkedTasks(ids: readonly number[]): number[] {
+    return this.#on(() => this.#reads.linkedTasks(ids));
+  }
+
   taskIds(q: { states: readonly number[]; after: number; limit: number }): number[] {
     return this.#on(() => this.#reads.taskIds(q.states, q.after, q.limit));
   }
@@ -216,6 +235,14 @@ export class SqliteStore implements Store {
 
   log(q: { task: number; after: number; limit: number }): StoredLogRow[] {
     return this.#on(() => this.#reads.log(q.task, q.after, q.limit));
+  }
+
+  logBounds(): LogBounds {
+    return this.#on(() => this.#reads.logBounds());
+  }
+
+  logAll(q: { after: number; limit: number; task?: number }): Promise<StoredLogEntry[]> {
+    return this.#list('logAll', q);
   }
 
   listTasks(q: TaskFilter & { countCap: number }): Promise<TaskPage> {

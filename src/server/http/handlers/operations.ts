@@ -1,9 +1,15 @@
 /** Health, metrics and the description of the API. */
+import { handlerToWire } from '../../../contract/to-wire.ts';
 import type { WireReadiness } from '../../../contract/wire.ts';
 import type { Handlers, Services } from '../call.ts';
 import { renderMetrics } from '../metrics.ts';
 
-export const operationHandlers: Handlers<'health' | 'healthLive' | 'healthReady' | 'healthDetailed' | 'metrics' | 'openApi'> = {
+export const operationHandlers: Handlers<'health' | 'healthLive' | 'healthReady' | 'healthDetailed' | 'metrics' | 'openApi' | 'listHandlers'> = {
+  listHandlers({ services }) {
+    const handlers = services.engine.handlers().map(handlerToWire);
+    return { handlers, total_count: handlers.length };
+  },
+
   health: ({ services }) => ({ status: services.engine.health().status, timestamp: timestamp(services) }),
 
   healthLive: ({ services }) => ({ status: 'alive', timestamp: timestamp(services) }),

@@ -83,11 +83,14 @@ const submission = (r: z.output<typeof taskRequest>): SubmitRequest => ({
   input: r.context,
   priority: r.priority,
   tags: r.tags,
+  key: r.key,
   initiator: r.initiator,
   sourceSystem: r.source_system,
   reason: r.reason,
   correlationId: r.correlation_id,
   parentCorrelationId: r.parent_correlation_id,
+  expectedBytes: r.expected_bytes,
+  expectedItems: r.expected_items,
   options: r.options as JsonObject | undefined,
 });
 
@@ -115,6 +118,7 @@ function listRequest(q: Call<'listTasks'>['query']): ListRequest {
     initiator: q.initiator,
     sourceSystem: q.source_system,
     tag: q.tag,
+    key: q.key,
   };
   const paged = q.page !== undefined || q.per_page !== undefined;
   if (!paged) return { ...filters, cursor: q.cursor, limit: q.limit ?? PAGE_SIZE };

@@ -1,0 +1,93 @@
+/** The way of a spawn to its inbox: what a running handler asks for, checked and made a node, before anything is decided. */
+import { TuttiError } from '../core/errors.ts';
+import type { TaskGraph } from '../core/graph.ts';
+import { type NewNode, SPAWN_CHUNK, spawn } from '../core/grow.ts';
+import type { Decisions } from '../core/decisions.ts';
+import { MAX_STEPS } from '../core/ids.ts';
+import { MAX_DEPTH, depthOf } from '../core/nodes.ts';
+import { Phase } from '../core/phases.ts';
+import type { SpawnRequest, SpawnedChild } from './worker-port.ts';
+
+export interface SpawnCommand {
+  kind: 'spawn';
+  task: number;
+  no: number;
+  token: number;
+  children: readonly SpawnRequest[];
+  done(children: SpawnedChild[], e: TuttiError | null): void;
+}
+
+/** Throws INVALID_INPUT or UNKNOWN_HANDLER; nothing is stored then. */
+export function checkSpawn(children: readonly SpawnRequest[], hasHandler: (handler: string) => boolean, openToWorkers: boolean): void {
+  if (children.length > SPAWN_CHUNK) throw new TuttiError('INVALID_INPUT', `at most ${SPAWN_CHUNK} children are spawned at once`, { field: 'children' });
+  for (const [i, c] of children.entries()) {
+    const wrong = (field: string, message: string): TuttiError => new TuttiError('INVALID_INPUT', `children[${i}].${field}: ${message}`, { field: `children[${i}].${field}` });
+    if (typeof c.handler !== 'string' || c.handler === '') throw wrong('handler', 'must be the name of a handler');
+    if (!openToWorkers && !hasHandler(c.handler)) {
+      throw new TuttiError('UNKNOWN_HANDLER', `nobody here has the handler ${c.handler}`, { field: `children[${i}].handler`, details: { handler: c.handler } });
+    }
+    if (c.key !== undefined && (typeof c.key !== 'string' || c.key.length < 1 || c.key.length > 255)) throw wrong('key', 'must be a text of 1 to 255 characters');
+    if (c.name !== undefined && (typeof c.name !== 'string' || c.name.length < 1 || c.name.length > 255)) throw wrong('name', 'must be a text of 1 to 255 characters');
+    if (c.priority !== undefined && !(Number.isInteger(c.priority) && c.priority >= 0 && c.priority <= 3)) throw wrong('priority', 'must be 0, 1, 2 or 3');
+    if (c.expected !== undefined && !(c.expected >= 0 && Number.isFinite(c.expected))) throw wrong('expected', 'must be a size of 0 or more');
+  }
+}
+
+/** Decides a spawn; the reply leaves after the commit. */
+export function decideSpawn(out: Decisions, g: TaskGraph, c: SpawnCommand, stepUuid: (task: number, no: number) => string): () => void {
+  const live = g.live.get(c.no);
+  const refuse = (e: TuttiError) => () => c.done([], e);
+  if (live === undefined || live.token !== c.token || live.stopping || live.phase !== Phase.run)
+    return refuse(new TuttiError('ILLEGAL_STATE', 'The attempt is no longer live: it has no children.'));
+  if (depthOf(g, c.no) >= MAX_DEPTH) return refuse(new TuttiError('INVALID_INPUT', `children stand at most ${MAX_DEPTH} deep`, { field: 'children', details: { max: MAX_DEPTH } }));
+  if (g.size + c.children.length > MAX_STEPS) return refuse(new TuttiError('INVALID_INPUT', `a task has at most ${MAX_STEPS} steps`, { field: 'children' }));
+  let ordinal = g.shape.children(c.no).length;
+  const nodes = c.children.map((r): NewNode => nodeOf(g, c.no, r, ++ordinal));
+  const spawned = spawn(out, g, c.no, c.token, nodes);
+  const wrong = spawned.find((s) => !s.ok);
+  if (wrong !== undefined && !wrong.ok) return refuse(new TuttiError('SPAWN_MISMATCH', wrong.message));
+  const children = spawned.map((s, i): SpawnedChild => {
+    const { no, adopted } = s as { no: number; adopted: boolean };
+    return { stepId: stepUuid(g.id, no), name: g.shape.names[no], key: c.children[i].key ?? null, adopted };
+  });
+  return () => c.done(children, null);
+}
+
+function nodeOf(g: TaskGraph, parent: number, r: SpawnRequest, ordinal: number): NewNode {
+  const own = `${g.shape.names[parent]}.${r.key !== undefined && /^[\w.-]{1,64}$/.test(r.key) ? r.key : ordinal}`;
+  return {
+    definition: {
+      name: r.name ?? (own.length <= 255 ? own : `${r.handler}.${ordinal}`.slice(-255)),
+      handler: r.handler,
+      parent,
+      tied: true,
+      ...(r.key === undefined ? { position: r.position ?? 0, hash: hashOf(`${r.handler}\n${r.inputs}`) } : { key: r.key }),
+      ...(r.method === undefined ? {} : { method: r.method }),
+      ...(r.params === undefined ? {} : { params: r.params }),
+      ...(r.priority === undefined ? {} : { priority: r.priority }),
+      ...(r.retry === undefined ? {} : { retry: r.retry }),
+      ...(r.timeoutMs === undefined ? {} : { timeoutMs: r.timeoutMs }),
+      ...(r.heartbeatMs === undefined ? {} : { heartbeatMs: r.heartbeatMs }),
+      ...(r.allowFailure === undefined ? {} : { allowFailure: r.allowFailure }),
+      ...(r.cancelable === undefined ? {} : { cancelable: r.cancelable }),
+      ...(r.onChildFailure === undefined ? {} : { onChildFailure: r.onChildFailure }),
+      ...(r.maxChildren === undefined ? {} : { maxChildren: r.maxChildren }),
+      ...(r.expected === undefined ? {} : { expected: r.expected, unit: r.unit ?? 'bytes' }),
+    },
+    inputs: r.inputs,
+  };
+}
+
+/** 53 bits: tells apart what a retry asks for, and is no protection against somebody who wants it to be the same. */
+function hashOf(text: string): number {
+  let a = 0xdeadbeef;
+  let b = 0x41c6ce57;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    a = Math.imul(a ^ c, 0x9e3779b1);
+    b = Math.imul(b ^ c, 0x5f356495);
+  }
+  a = Math.imul(a ^ (a >>> 16), 0x85ebca6b) ^ Math.imul(b ^ (b >>> 13), 0xc2b2ae35);
+  b = Math.imul(b ^ (b >>> 16), 0x85ebca6b) ^ Math.imul(a ^ (a >>> 13), 0xc2b2ae35);
+  return (b & 0x1fffff) * 4294967296 + (a >>> 0);
+}

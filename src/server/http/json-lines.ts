@@ -1,0 +1,25 @@
+/** A body of one JSON value a line, as it comes: of a large one no more than a line is held. */
+import type { Readable } from 'node:stream';
+import { TuttiError } from '../../core/errors.ts';
+import { NdjsonSplitter } from '../../core/ndjson.ts';
+
+/** The value of each line. Throws INVALID_JSON or VALUE_TOO_LARGE, naming the line; the stream stays open then, for the answer. */
+export async function* jsonLines(body: Readable): AsyncGenerator<unknown> {
+  const lines = new NdjsonSplitter();
+  try {
+    // Ended early it must not be destroyed: its socket is to carry the answer.
+    for await (const chunk of body.iterator({ destroyOnReturn: false })) for (const line of lines.push(chunk as Buffer)) yield valueOf(line);
+  } catch (e) {
+    if (e instanceof TuttiError) throw e;
+    throw new TuttiError('INVALID_INPUT', 'the body broke off', { field: 'body', cause: e });
+  }
+  for (const line of lines.end()) yield valueOf(line);
+}
+
+function valueOf({ no, text }: { no: number; text: string }): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (e) {
+    throw new TuttiError('INVALID_JSON', `line ${no} is not JSON: ${(e as Error).message}`, { field: `line ${no}` });
+  }
+}

@@ -142,7 +142,8 @@ export const csvInventory = template('files/csv_inventory@1.0.0', { description:
         add(totals, fields, row);
         progress({ items: totals.rows, total: cursor.batch_size });
       }
-      if (totals.rows !== cursor.batch_size) throw new PermanentError(`${stepName} found ${totals.rows} rows where ${cursor.batch_size} were: the file has changed`);
+      if (totals.rows !== cursor.batch_size)
+        throw new PermanentError(`${stepName} found ${totals.rows} rows where ${cursor.batch_size} were: the file has changed`);
       return totals;
     }),
   )

@@ -22,7 +22,8 @@ export function readTree(path: string, cwd: string): Iterable<unknown> | AsyncIt
     throw new TuttiError('INVALID_JSON', `--tree: ${path} is not ${kind === '.json' ? 'JSON' : 'YAML'}: ${(e as Error).message}`, { field: 'tree', cause: e });
   }
   const elements = Array.isArray(value) ? value : (value as { tasks?: unknown } | null)?.tasks;
-  if (!Array.isArray(elements)) throw new TuttiError('INVALID_INPUT', `--tree: ${path} must hold a list of elements, or an object with tasks`, { field: 'tree' });
+  if (!Array.isArray(elements))
+    throw new TuttiError('INVALID_INPUT', `--tree: ${path} must hold a list of elements, or an object with tasks`, { field: 'tree' });
   return elements;
 }
 

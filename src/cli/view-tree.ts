@@ -4,7 +4,8 @@ import type { TreeStep, TreeTask } from './step-tree.ts';
 
 export const taskOfView = (t: TaskView): TreeTask => ({
   id: t.id,
-  template: `${t.namespace}/${t.name}@${t.version}`,
+  // An ad hoc task has no template.
+  template: t.name === '' ? 'tree' : `${t.namespace}/${t.name}@${t.version}`,
   state: t.state,
   createdAt: t.createdAt,
   completedAt: t.completedAt,

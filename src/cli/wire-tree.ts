@@ -8,7 +8,8 @@ export const treeTask = (
   t: Pick<WireTask, 'task_uuid' | 'namespace' | 'name' | 'version' | 'status' | 'created_at' | 'completed_at' | 'completion_percentage'>,
 ): TreeTask => ({
   id: t.task_uuid,
-  template: `${t.namespace}/${t.name}@${t.version}`,
+  // An ad hoc task has no template.
+  template: t.name === '' ? 'tree' : `${t.namespace}/${t.name}@${t.version}`,
   state: t.status,
   createdAt: Date.parse(t.created_at),
   completedAt: time(t.completed_at),

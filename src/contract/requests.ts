@@ -62,19 +62,27 @@ const elements = z
 
 const { name: _name, namespace: _namespace, version: _version, context: _context, requested_at: _requestedAt, ...treeRequestFields } = taskRequestFields;
 
+/** An array of elements says what an object with only `tasks` says. */
+const asObject = (body: unknown): unknown => (Array.isArray(body) ? { tasks: body } : body);
+const NO_TREE = objectError('the body must be an array of elements, or an object with tasks');
+
 export const treeRequest = z
-  .union([
-    elements,
+  .preprocess(
+    asObject,
     z.strictObject(
-      { tasks: elements, execute: z.boolean().optional().describe('false: stored, and nothing runs until it is executed; default true'), ...treeRequestFields },
-      { error: objectError('the body must be an array of elements, or an object with tasks') },
+      {
+        tasks: elements,
+        execute: z.boolean({ error: 'must be true or false' }).optional().describe('false: stored, and nothing runs until it is executed; default true'),
+        ...treeRequestFields,
+      },
+      { error: NO_TREE },
     ),
-  ])
-  .register(components, { id: 'TreeRequest', description: 'A tree: its elements, or an object that holds them under tasks.' });
+  )
+  .register(components, { id: 'TreeRequest', description: 'A tree. An array of elements is as good as an object with tasks.' });
 
 export const addedSteps = z
-  .union([elements, z.strictObject({ tasks: elements }, { error: objectError('the body must be an array of elements, or an object with tasks') })])
-  .register(components, { id: 'AddedSteps' });
+  .preprocess(asObject, z.strictObject({ tasks: elements }, { error: NO_TREE }))
+  .register(components, { id: 'AddedSteps', description: 'Elements. An array of them is as good as an object with tasks.' });
 
 export const cancelRequest = z
   .strictObject({ error_message: text(2000).optional() }, { error: objectError('the body must be a JSON object') })
@@ -122,10 +130,7 @@ export const stepsQuery = z.strictObject({
 export const newTreeQuery = z.strictObject({
   execute: flag.optional().describe('As in the body, for a body of lines'),
   key: name.optional(),
-  tag: z
-    .preprocess(splitList, tags)
-    .optional()
-    .describe('Repeat it or separate with commas'),
+  tag: z.preprocess(splitList, tags).optional().describe('Repeat it or separate with commas'),
   priority: whole(0, 3).optional(),
 });
 export const treeQuery = z.strictObject({

@@ -335,7 +335,8 @@ export const ROUTES = {
     summary: 'Steps of a task as they are filed, with calculated status and progress',
     tag: 'Trees',
     permission: 'steps:read',
-    description: 'Children of the task or of one step, and what stands below them, level by level. Every step says how many children it has and where to go on.',
+    description:
+      'Children of the task or of one step, and what stands below them, level by level. Every step says how many children it has and where to go on.',
     params: taskParams,
     query: request.treeQuery,
     status: 200,

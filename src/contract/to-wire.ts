@@ -1,5 +1,19 @@
 /** From the engine's views to the wire: snake_case, RFC 3339 times, every optional field spelt out as null. */
-import type { AuditView, EventPage, ExplainView, GlobalEvent, ListRequest, ListResult, StepView, TaskEvent, TaskView, TemplateView, TreeNode, TreeSubmitted, TreeView } from '../engine/views.ts';
+import type {
+  AuditView,
+  EventPage,
+  ExplainView,
+  GlobalEvent,
+  ListRequest,
+  ListResult,
+  StepView,
+  TaskEvent,
+  TaskView,
+  TemplateView,
+  TreeNode,
+  TreeSubmitted,
+  TreeView,
+} from '../engine/views.ts';
 import type { HandlerView } from '../engine/worker-port.ts';
 import type {
   WireAuditRow,

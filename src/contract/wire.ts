@@ -190,7 +190,11 @@ export const auditRow = z
     phase: z.enum(['run', 'finalize', 'abort']).describe('What the attempt was to do; each phase counts its own attempts'),
     recorded_at: time,
     started_at: time,
-    outcome: z.string().describe('completed, failed, cancelled, timeout, lost, late, returned, stopped or abandoned; of phase abort: aborted, abort_retry, abort_failed or abort_timeout'),
+    outcome: z
+      .string()
+      .describe(
+        'completed, failed, cancelled, timeout, lost, late, returned, stopped or abandoned; of phase abort: aborted, abort_retry, abort_failed or abort_timeout',
+      ),
     success: z.boolean(),
     execution_time_ms: z.number().nonnegative(),
     from_state: z.string(),
@@ -244,9 +248,7 @@ export const eventPage = z
   })
   .register(components, { id: 'EventPage' });
 
-export const copyPreview = z
-  .object({ elements: z.array(object) })
-  .register(components, { id: 'CopyPreview', description: 'What a copy would be made of.' });
+export const copyPreview = z.object({ elements: z.array(object) }).register(components, { id: 'CopyPreview', description: 'What a copy would be made of.' });
 
 export const bulkResult = z.object({ task_uuids: z.array(uuid), count }).register(components, { id: 'BulkCreateResponse' });
 

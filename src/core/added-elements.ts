@@ -24,7 +24,8 @@ export function elementsToAdd(g: TaskGraph, nodes: readonly NewNode[], base: num
     const first = g.shape.numberOf.get(nodes[0].definition.name) ?? -1;
     if (first >= base && nodes.every((n, i) => g.shape.names[first + i] === n.definition.name)) return first;
   }
-  if (g.size + nodes.length > MAX_STEPS) return new TuttiError('INVALID_INPUT', `a task has at most ${MAX_STEPS} steps`, { field: 'tasks', details: { limit: MAX_STEPS } });
+  if (g.size + nodes.length > MAX_STEPS)
+    return new TuttiError('INVALID_INPUT', `a task has at most ${MAX_STEPS} steps`, { field: 'tasks', details: { limit: MAX_STEPS } });
   const shift = g.size - base;
   if (shift > 0) {
     const names = new Set(nodes.map((n) => n.definition.name));
@@ -52,7 +53,8 @@ function moved(d: NodeDefinition, base: number, shift: number): NodeDefinition {
 /** What an existing parent has against it. */
 function refusedBy(g: TaskGraph, parent: number, d: NodeDefinition): TuttiError | null {
   const name = showValue(g.shape.names[parent]);
-  if (isAbsent(g.state[parent])) return new TuttiError('ILLEGAL_STATE', `the step ${name} was not taken, or not yet: nothing can be filed under it`, { field: 'parent_id' });
+  if (isAbsent(g.state[parent]))
+    return new TuttiError('ILLEGAL_STATE', `the step ${name} was not taken, or not yet: nothing can be filed under it`, { field: 'parent_id' });
   if (d.tied !== true) return null;
   if (d.key !== undefined && g.spawned.get(parent)?.has(`k${d.key}`) === true) return invalid(`${name} has a child with the key ${showValue(d.key)} already`);
   if (takesChildren(g, parent)) return null;
@@ -83,7 +85,10 @@ function tiedCircle(g: TaskGraph, nodes: readonly NewNode[], base: number): Tutt
     const seen = new Set(children);
     const open = [...children];
     for (let no = open.pop(); no !== undefined; no = open.pop()) {
-      if (no === parent) return invalid(`Circular dependency detected: ${showValue(g.shape.names[parent])} ends after the tied children that are added to it, and one of them waits for it`);
+      if (no === parent)
+        return invalid(
+          `Circular dependency detected: ${showValue(g.shape.names[parent])} ends after the tied children that are added to it, and one of them waits for it`,
+        );
       if (--budget < 0) return invalid('too many steps would have to be looked at to see that no tied child waits for its own parent: add fewer at once');
       for (const next of waitsFor(g, nodes, base, no, tied)) {
         if (seen.has(next)) continue;

@@ -48,7 +48,7 @@ export function startStep(out: Decisions, g: TaskGraph, no: number): void {
   w.finishedAt = null;
   w.error = null;
   out.event(g, stepEvent(no, Step.inProgress, token, attempts, phase === Phase.finalize ? '{"phase":"finalize"}' : ''));
-  out.starts.push({ graph: g, no, token });
+  out.starts.push({ graph: g, no, token, phase });
 }
 
 /** What the live attempt returned. Returns false when the result is late: another attempt is live, or none. */

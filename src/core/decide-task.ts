@@ -7,6 +7,7 @@ import { READY_AT_ONCE, cancelRest, makeReady } from './failure.ts';
 import { TaskGraph } from './graph.ts';
 import { type NewNode, noteChild } from './grow.ts';
 import { patchEvent, taskEvent } from './log.ts';
+import { resumeArrival } from './load-graph.ts';
 import { applyPresets, presetRow } from './preset.ts';
 import { DEFAULT_PRIORITY, rank } from './rank.ts';
 import { isReady } from './readiness.ts';
@@ -87,6 +88,16 @@ export function createTask(out: Decisions, s: Submission): TaskGraph {
   if (chunked) out.event(g, taskEvent(Task.initializing, [Task.pending]));
   arrive(out, g, s.nodes ?? null);
   return g;
+}
+
+/** Before the next chunk: a graph that was read again in the middle of its arrival has forgotten what its rows do not say. */
+export function resumeTask(g: TaskGraph, s: Submission): void {
+  resumeArrival(g, s.shape, () => {
+    applyPresets(g, s.nodes ?? []);
+    g.held = s.execute === false && s.frozen == null && g.remaining > 0;
+    g.frozen = s.frozen?.state ?? null;
+    g.failure = s.frozen?.error ?? null;
+  });
 }
 
 /** Stores the next chunk of an arriving task's steps; with the last one the task begins. */

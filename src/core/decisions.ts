@@ -12,6 +12,7 @@ export interface Start {
   graph: TaskGraph;
   no: number;
   token: number;
+  phase: number;
 }
 
 export class Decisions {

@@ -1,5 +1,7 @@
 /** Why a step is not running, from the functions that decide whether it runs. */
+import { limitingParent } from './family.ts';
 import type { TaskGraph } from './graph.ts';
+import { Phase, isAborting } from './phases.ts';
 import { isReady, unmetDependencies } from './readiness.ts';
 import { edgeStep } from './shape.ts';
 import { Absent, STEP_STATES, Step, isAbsent, isStepTerminal } from './step-states.ts';
@@ -31,6 +33,9 @@ export interface ExplainedGate {
     | 'task_blocked'
     | 'task_ended'
     | 'running'
+    | 'waiting_for_children'
+    | 'parent_limit'
+    | 'aborting'
     | 'stopping'
     | 'terminal'
     | 'starting'
@@ -59,11 +64,16 @@ export function explainStep(g: TaskGraph, no: number, s: Surroundings): Explaine
       state: STEP_STATES[state],
       reason: g.reasonOf(no),
     });
+    if (isAborting(g, no))
+      gate('aborting', aborting(g, no, s.now), { attempts: g.phaseAttempts.get(no) ?? 0, max_attempts: Math.max(1, rules.retry.maxAttempts) });
     return gates;
   }
+  const finalizes = g.phaseOf(no) === Phase.finalize;
+  const attempts = finalizes ? (g.phaseAttempts.get(no) ?? 0) : g.attempts[no];
+  const attempt = finalizes ? 'Finalize attempt' : 'Attempt';
   if (state === Step.inProgress && live !== undefined) {
-    gate('running', `Attempt ${g.attempts[no]} has been running for ${s.now - live.startedAt} ms.`, {
-      attempt: g.attempts[no],
+    gate('running', `${attempt} ${attempts} has been running for ${s.now - live.startedAt} ms.`, {
+      attempt: attempts,
       running_ms: s.now - live.startedAt,
       since_last_sign_ms: s.lastSignAt === null ? null : s.now - s.lastSignAt,
       timeout_ms: rules.timeoutMs || null,
@@ -76,11 +86,20 @@ export function explainStep(g: TaskGraph, no: number, s: Surroundings): Explaine
   if (g.arriving >= 0) gate('task_arriving', `Its task is still arriving: ${g.arriving} of ${g.size} steps are stored.`, { stored: g.arriving, total: g.size });
   const due = g.retryAt.get(no);
   if (due !== undefined)
-    gate('retry_wait', `Attempt ${g.attempts[no] + 1} of ${Math.max(1, rules.retry.maxAttempts)} is due in ${Math.max(0, due - s.now)} ms.`, {
+    gate('retry_wait', `${attempt} ${attempts + 1} of ${Math.max(1, rules.retry.maxAttempts)} is due in ${Math.max(0, due - s.now)} ms.`, {
       due_at: due,
-      attempts: g.attempts[no],
+      attempts,
       max_attempts: rules.retry.maxAttempts,
     });
+  const family = g.families.get(no);
+  if (state === Step.waitingForChildren && family !== undefined && family.open > 0) {
+    const children = g.shape.children(no).filter((c) => g.shape.isTied(c)).length;
+    gate('waiting_for_children', `Its own handler has returned; it waits for ${family.open} of its ${children} children.`, {
+      open: family.open,
+      children,
+      failed: family.failed,
+    });
+  }
   for (const d of unmetDependencies(g, no)) {
     const name = g.shape.names[d.no];
     const state = STEP_STATES[g.state[d.no]] ?? 'undecided';
@@ -94,7 +113,15 @@ export function explainStep(g: TaskGraph, no: number, s: Surroundings): Explaine
   if (s.draining) gate('draining', 'This process is shutting down and starts nothing.');
   if (!s.storeWritable) gate('store_unavailable', 'The store cannot be written at the moment.');
   if (gates.length > 0) return gates;
-  if (s.slotsUsed >= s.slots)
+  const parent = limitingParent(g, no);
+  if (parent >= 0) {
+    const { maxChildren } = g.shape.rules[parent];
+    gate('parent_limit', `${g.shape.names[parent]} lets ${maxChildren} of its children run at once, and so many do.`, {
+      parent: g.shape.names[parent],
+      limit: maxChildren,
+      running: g.family(parent).running,
+    });
+  } else if (s.slotsUsed >= s.slots)
     gate('slots', `All ${s.slots} slots are in use${s.ahead === null ? '' : `; ${s.ahead} ready steps go first`}.`, {
       slots: s.slots,
       used: s.slotsUsed,
@@ -127,4 +154,15 @@ function absentGate(g: TaskGraph, no: number): ExplainedGate {
 const MAX_NAMED = 5;
 
 /** Did its batchable step put workers in its place? */
-const hasWorkers = (g: TaskGraph, no: number): boolean => g.shape.deps[no].some((e) => g.shape.batch(edgeStep(e))?.workerTemplate === g.shape.names[no] && g.state[edgeStep(e)] === Step.complete);
+const hasWorkers = (g: TaskGraph, no: number): boolean =>
+  g.shape.deps[no].some((e) => g.shape.batch(edgeStep(e))?.workerTemplate === g.shape.names[no] && g.state[edgeStep(e)] === Step.complete);
+
+function aborting(g: TaskGraph, no: number, now: number): string {
+  const live = g.live.get(no);
+  if (live !== undefined)
+    return live.phase === Phase.abort
+      ? `Its abort hook has been running for ${now - live.startedAt} ms.`
+      : 'Its abort hook begins when that attempt has returned.';
+  const due = g.retryAt.get(no);
+  return due === undefined ? 'Its abort hook waits for a slot.' : `Its abort hook is tried again in ${Math.max(0, due - now)} ms.`;
+}

@@ -152,7 +152,11 @@ export function propagate(out: Decisions, g: TaskGraph, first: number): void {
 
 /** A decision or batchable step ended without a choice: nothing of what lies below it will be. */
 function dropBelow(out: Decisions, g: TaskGraph, no: number): void {
-  leaveOut(out, g, dropBranches(g.shape, (n) => g.state[n], no));
+  leaveOut(
+    out,
+    g,
+    dropBranches(g.shape, (n) => g.state[n], no),
+  );
 }
 
 /** Not taken: they are never rows, and hold back nobody that exists. */
@@ -204,7 +208,8 @@ export function resolveParent(out: Decisions, g: TaskGraph, no: number, family: 
     return true;
   }
   if (g.phaseOf(no) === 1) {
-    makeReady(out, g, no, out.now);
+    // An attempt from before a reset may still be stopping: this one begins when it has returned.
+    if (!g.live.has(no)) makeReady(out, g, no, out.now);
     return false;
   }
   complete(out, g, no, resultToken);
@@ -317,7 +322,8 @@ export function cancelStep(out: Decisions, g: TaskGraph, no: number, reason: num
 }
 
 /** Neither the step nor its handler says that a running attempt must not be disturbed. */
-export const mayBeTold = (out: Decisions, g: TaskGraph, no: number): boolean => g.shape.rules[no].cancelable && out.traits(g.shape.rules[no].handler).cancelable;
+export const mayBeTold = (out: Decisions, g: TaskGraph, no: number): boolean =>
+  g.shape.rules[no].cancelable && out.traits(g.shape.rules[no].handler).cancelable;
 
 /** Ends every step that is not terminal. */
 export function cancelRest(out: Decisions, g: TaskGraph, reason: number, error: string | null): void {

@@ -10,6 +10,7 @@ import { addedEvent } from './log.ts';
 import type { NodeDefinition } from './node.ts';
 import type { Preset } from './preset.ts';
 import { edgeOpen } from './readiness.ts';
+import { hasFailed } from './rerun.ts';
 import { edgeRequired, edgeStep } from './shape.ts';
 import { Reason, Step, isStepSuccessful, isStepTerminal, isAbsent } from './step-states.ts';
 
@@ -49,7 +50,10 @@ export function addNodes(out: Decisions, g: TaskGraph, nodes: readonly NewNode[]
   out.touch(g);
   const shape = g.growingShape();
   const first = shape.size;
-  const failures = failuresAmong(g, nodes.flatMap((n) => n.definition.deps?.map(([dep]) => dep) ?? []));
+  const failures = failuresAmong(
+    g,
+    nodes.flatMap((n) => n.definition.deps?.map(([dep]) => dep) ?? []),
+  );
   for (const n of nodes) shape.add(n.definition, asked);
   g.fit();
   nodes.forEach((n, i) => {
@@ -62,6 +66,8 @@ export function addNodes(out: Decisions, g: TaskGraph, nodes: readonly NewNode[]
   });
   for (let no = first; no < shape.size; no++) create(out, g, no);
   judgeAnew(g, failures);
+  // A step that was there already waits for the workers of a batch as well.
+  for (let no = first; no < shape.size; no++) for (const e of shape.outs[no]) if (edgeStep(e) < first) g.open[edgeStep(e)]++;
   for (let no = first; no < shape.size; no++) begin(out, g, no);
   return first;
 }
@@ -69,7 +75,10 @@ export function addNodes(out: Decisions, g: TaskGraph, nodes: readonly NewNode[]
 /** Steps of the template that a decision has chosen: their rows, with the numbers the template gave them. */
 export function createTemplateSteps(out: Decisions, g: TaskGraph, nos: readonly number[]): void {
   out.touch(g);
-  const failures = failuresAmong(g, nos.flatMap((no) => g.shape.deps[no].map(edgeStep)));
+  const failures = failuresAmong(
+    g,
+    nos.flatMap((no) => g.shape.deps[no].map(edgeStep)),
+  );
   for (const no of nos) {
     g.state[no] = Step.pending;
     create(out, g, no);
@@ -148,12 +157,15 @@ export function spawn(out: Decisions, g: TaskGraph, parent: number, token: numbe
     const no = keys.get(d.key !== undefined ? `k${d.key}` : `p${d.position ?? 0}`);
     if (no === undefined) return null;
     const facts = g.shape.facts(no)!;
-    // Asked for before the parent was reset, with other inputs: what the parent depends on may have changed, and so may its children.
-    if (d.key === undefined && facts.hash !== d.hash && facts.asked <= token - g.attempts[parent]) return null;
+    // Asked for before the parent was reset: it may be asked for other things now, and what failed then is not its concern.
+    if (facts.asked > 0 && facts.asked <= token - g.attempts[parent] && ((d.key === undefined && facts.hash !== d.hash) || isGone(g, no))) return null;
     if (g.shape.rules[no].handler !== d.handler)
       return { ok: false, message: `the child ${g.shape.names[no]} was spawned for handler ${g.shape.rules[no].handler}, not ${d.handler}` };
     if (d.key === undefined && facts.hash !== d.hash)
-      return { ok: false, message: `spawn number ${(d.position ?? 0) + 1} had other inputs in an earlier attempt; give children a key when their order may change` };
+      return {
+        ok: false,
+        message: `spawn number ${(d.position ?? 0) + 1} had other inputs in an earlier attempt; give children a key when their order may change`,
+      };
     return { ok: true, no, adopted: true };
   });
   const wrong = found.find((f) => f !== null && !f.ok);
@@ -167,7 +179,8 @@ export function spawn(out: Decisions, g: TaskGraph, parent: number, token: numbe
   if (distinct.size > 0) addNodes(out, g, [...distinct.values()], token);
   return nodes.map((n, i): Spawned => {
     const f = found[i];
-    if (f === null || !f.ok) return { ok: true, no: keys.get(n.definition.key !== undefined ? `k${n.definition.key}` : `p${n.definition.position ?? 0}`)!, adopted: false };
+    if (f === null || !f.ok)
+      return { ok: true, no: keys.get(n.definition.key !== undefined ? `k${n.definition.key}` : `p${n.definition.position ?? 0}`)!, adopted: false };
     const facts = g.shape.facts(f.no)!;
     if (facts.asked !== token) {
       facts.asked = token;
@@ -178,6 +191,9 @@ export function spawn(out: Decisions, g: TaskGraph, parent: number, token: numbe
     return f;
   });
 }
+
+/** It came to nothing, and not because a person wanted that. */
+const isGone = (g: TaskGraph, no: number): boolean => hasFailed(g, no) || (g.state[no] === Step.cancelled && g.reason?.[no] === Reason.notRespawned);
 
 /** Children one command may ask for; a worker asks for more in turn. */
 export const SPAWN_CHUNK = 500;

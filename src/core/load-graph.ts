@@ -127,11 +127,12 @@ function arrivedUpTo(g: TaskGraph, steps: readonly StepRecord[]): number {
  * A tree that was arriving when its graph was dropped is read with the nodes that are stored: it goes on with the shape of the
  * submission, which has all of them.
  */
-export function resumeArrival(g: TaskGraph, shape: Shape): void {
+export function resumeArrival(g: TaskGraph, shape: Shape, fill: () => void): void {
   if (g.arriving < 0 || g.shape === shape) return;
   g.shape = shape;
   g.adoptShape();
   g.fit();
+  fill();
   for (let no = 0; no < g.size; no++) recountOpen(g, no);
   recount(g);
   g.families.clear();

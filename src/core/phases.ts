@@ -80,7 +80,7 @@ export function startAbort(out: Decisions, g: TaskGraph, no: number): void {
   w.rank = null;
   w.wakeAt = out.now + ABORT_MS;
   out.event(g, attemptEvent(no, token, 'aborting', `{"attempt":${attempts}}`));
-  out.starts.push({ graph: g, no, token });
+  out.starts.push({ graph: g, no, token, phase: Phase.abort });
 }
 
 /** What an attempt to abort came to: `error` null, or why it failed. */
@@ -113,8 +113,7 @@ export function wakeAbort(out: Decisions, g: TaskGraph, no: number): void {
 }
 
 /** Is the step waiting to run its abort hook, or running it? */
-export const isAborting = (g: TaskGraph, no: number): boolean =>
-  g.phaseOf(no) === Phase.abort && (g.ready.has(no) || g.live.has(no) || g.retryAt.has(no));
+export const isAborting = (g: TaskGraph, no: number): boolean => g.phaseOf(no) === Phase.abort && (g.ready.has(no) || g.live.has(no) || g.retryAt.has(no));
 
 /**
  * The write of a step that has ended: it is decided about no more, so its row keeps what it holds. Only phase, attempt and wake-up

@@ -3,6 +3,8 @@
  * again and its edges.
  */
 import type { TaskGraph } from './graph.ts';
+import { countsFor } from './load-graph.ts';
+import { Phase } from './phases.ts';
 import { edgeRequired, edgeStep } from './shape.ts';
 import { Task, isTaskTerminal } from './task-states.ts';
 import { Reason, Step, isAbsent, isStepSuccessful, isStepTerminal } from './step-states.ts';
@@ -40,20 +42,26 @@ export function borneByParent(g: TaskGraph, no: number): boolean {
 export function rerunOf(g: TaskGraph, seeds: readonly number[]): Rerun {
   const blocked = new Map<number, number>();
   for (;;) {
-    const again = closure(g, seeds, blocked);
     const before = blocked.size;
+    const again = closure(g, seeds, blocked);
     for (const no of again) block(g, no, again, blocked);
     if (blocked.size === before) return { again, blocked };
   }
 }
 
-function closure(g: TaskGraph, seeds: readonly number[], blocked: ReadonlyMap<number, number>): Set<number> {
+function closure(g: TaskGraph, seeds: readonly number[], blocked: Map<number, number>): Set<number> {
   const again = new Set<number>();
   /** Steps that do not exist, and that a decision may bring about when it runs again. */
   const absent = new Set<number>();
   const stack: number[] = [];
   const add = (no: number): void => {
     if (again.has(no) || blocked.has(no)) return;
+    const parent = g.tiedTo(no);
+    // The parent's last run did without it, and what that gave stands.
+    if (parent >= 0 && !countsFor(g, parent, no)) {
+      blocked.set(no, parent);
+      return;
+    }
     again.add(no);
     stack.push(no);
   };
@@ -69,12 +77,15 @@ function closure(g: TaskGraph, seeds: readonly number[], blocked: ReadonlyMap<nu
     }
     if (isAbsent(g.state[no])) continue;
     const parent = g.tiedTo(no);
-    if (parent >= 0 && (g.state[parent] === Step.complete || hasFailed(g, parent))) add(parent);
-    if (!hasFailed(g, no)) continue;
+    if (parent >= 0 && (g.state[parent] === Step.complete || hasFailed(g, parent) || isFinalizing(g, parent))) add(parent);
     for (const child of g.shape.children(no)) if (g.shape.isTied(child) && hasFailed(g, child)) add(child);
   }
   return again;
 }
+
+/** All its children had ended, and its `finalize` was to look at them, or does. */
+export const isFinalizing = (g: TaskGraph, no: number): boolean =>
+  !isStepTerminal(g.state[no]) && g.phaseOf(no) === Phase.finalize && (g.families.get(no)?.open ?? 0) === 0;
 
 /** Under way on what it was given before. */
 const hasBegun = (g: TaskGraph, no: number): boolean => !isStepTerminal(g.state[no]) && (g.attempts[no] > 0 || g.state[no] === Step.waitingForChildren);

@@ -9,10 +9,10 @@ import { TuttiError } from './errors.ts';
 import { IMPLIED_ABOVE, isHandled, makeReady, mayBeTold, payDebts, propagate, resolveParent } from './failure.ts';
 import type { TaskGraph } from './graph.ts';
 import { stepVerbs, taskVerbs } from './legal-verbs.ts';
-import { countsFor, recount, recountOpen } from './load-graph.ts';
+import { countFamily, recount, recountOpen } from './load-graph.ts';
 import { resetEvent, stepEvent } from './log.ts';
 import { Phase } from './phases.ts';
-import { type Rerun, borneByParent, hasFailed, rerunOf } from './rerun.ts';
+import { type Rerun, borneByParent, hasFailed, isFinalizing, rerunOf } from './rerun.ts';
 import { edgeStep } from './shape.ts';
 import { Absent, Reason, STEP_STATES, Step, isAbsent, isStepTerminal } from './step-states.ts';
 import { TASK_STATES, Task, isTaskTerminal } from './task-states.ts';
@@ -109,7 +109,7 @@ function carryOut(out: Decisions, g: TaskGraph, rerun: Rerun, asked: number): nu
  * Not when what it depends on runs again, nor when its abort hook has begun to take back what it did.
  */
 function runStands(g: TaskGraph, no: number, again: ReadonlySet<number>): boolean {
-  if (!g.results.has(no) || !hasFailed(g, no)) return false;
+  if (!g.results.has(no) || (!hasFailed(g, no) && !isFinalizing(g, no))) return false;
   if (g.phaseOf(no) === Phase.abort && (g.phaseAttempts.get(no) ?? 0) > 0) return false;
   return !g.shape.deps[no].some((e) => again.has(edgeStep(e)));
 }
@@ -175,13 +175,8 @@ function recountFamilies(g: TaskGraph, again: ReadonlySet<number>): void {
     if (g.families.has(no)) parents.add(no);
   }
   for (const parent of parents) {
-    const family = g.family(parent);
-    family.open = family.failed = 0;
-    for (const child of g.shape.children(parent)) {
-      if (!g.shape.isTied(child)) continue;
-      if (!isStepTerminal(g.state[child])) family.open++;
-      else if (g.state[child] === Step.error && countsFor(g, parent, child)) family.failed++;
-    }
+    const { open, failed } = countFamily(g, parent);
+    Object.assign(g.family(parent), { open, failed });
   }
 }
 

@@ -24,7 +24,12 @@ export type ResultCommand = { doubtful?: boolean } & (
   /** Lets a task run that was stored without being let. */
   | { kind: 'execute'; task: number; done(g: TaskGraph | null, e: TuttiError | null): void }
   /** Adds steps to a task that has not ended; `make` gives them for the graph as it is then, or the number of the first where they are in it already. */
-  | { kind: 'add'; task: number; make(g: TaskGraph, doubtful: boolean): readonly NewNode[] | TuttiError | number; done(g: TaskGraph | null, e: TuttiError | null, first?: number): void }
+  | {
+      kind: 'add';
+      task: number;
+      make(g: TaskGraph, doubtful: boolean): readonly NewNode[] | TuttiError | number;
+      done(g: TaskGraph | null, e: TuttiError | null, first?: number): void;
+    }
   /** Runs again what failed, or this step. */
   | { kind: 'reset'; task: number; no: number | null; done(g: TaskGraph | null, e: TuttiError | null): void }
   | { kind: 'cancel'; task: number; message: string; done(g: TaskGraph | null, e: TuttiError | null): void }

@@ -52,6 +52,8 @@ export interface Active {
   /** Last sign of life: start, progress, heartbeat, checkpoint. */
   lastSign: number;
   progress: StepProgress | null;
+  /** It was told to stop. */
+  stop?: StopReason;
 }
 
 export interface StepProgress {
@@ -352,7 +354,9 @@ export class Dispatcher implements WorkerPort {
 
   stop(task: number, no: number, token: number, reason: StopReason): void {
     const a = this.active(task, no);
-    if (a !== undefined && a.token === token) a.session.sink.stop({ task, no, token, reason });
+    if (a === undefined || a.token !== token) return;
+    a.stop = reason;
+    a.session.sink.stop({ task, no, token, reason });
   }
 
   /** Sends what has been started and committed. Whatever needs the store goes a little later than what does not. */
@@ -377,7 +381,7 @@ export class Dispatcher implements WorkerPort {
   /** Everything from memory, or null. */
   #assignment(s: Start): Assignment | null {
     const { graph: g, no } = s;
-    if (g.attempts[no] > 1 || g.phaseOf(no) !== 0) return null;
+    if (g.attempts[no] > 1 || s.phase !== 0) return null;
     const input = hasOwnInput(g, no) ? this.o.payloads.result(g.id, no, 0) : this.o.payloads.input(g.id);
     if (input === undefined) return null;
     const { deps, names } = g.shape;
@@ -420,12 +424,14 @@ export class Dispatcher implements WorkerPort {
         // A store that answers at once would hold the loop for a page of reads after the other.
         else if (from + RESULTS_PAGE < deps.length) await this.o.pause();
       }
-      const phase = g.phaseOf(no);
+      const { phase } = s;
       const checkpoint = g.attempts[no] > 1 || phase !== 0 ? ((await this.o.store.checkpoint({ task: g.id, no }))?.body ?? null) : null;
       const result = g.results.get(no);
       const own = phase === 0 || result === undefined ? null : (await this.o.store.payloads([{ task: g.id, no, token: result }]))[0];
       if (this.active(g.id, no) !== a) return;
       a.session.sink.assign([this.#compose(s, { input, results, checkpoint, own })]);
+      // Told to stop while its inputs were read: the worker did not know the attempt then.
+      if (a.stop !== undefined) a.session.sink.stop({ task: g.id, no, token: s.token, reason: a.stop });
     } catch (e) {
       if (this.active(g.id, no) !== a) return;
       if (reads < READS) {

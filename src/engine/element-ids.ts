@@ -34,4 +34,5 @@ export class ElementIds {
   }
 }
 
-const exists = (id: string): TuttiError => new TuttiError('ALREADY_EXISTS', `the id ${JSON.stringify(id)} already exists in database`, { field: 'id', details: { id } });
+const exists = (id: string): TuttiError =>
+  new TuttiError('ALREADY_EXISTS', `the id ${JSON.stringify(id)} already exists in database`, { field: 'id', details: { id } });

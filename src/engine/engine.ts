@@ -32,8 +32,9 @@ import { Queries } from './queries.ts';
 import { ReadGate } from './read-gate.ts';
 import { ReadyQueue } from './ready-queue.ts';
 import { Reconciler } from './reconciler.ts';
-import { TimerScan, removeArrivals, resumeBegun } from './recovery.ts';
+import { TimerScan, removeArrivals, resumeAborts, resumeBegun } from './recovery.ts';
 import { TaskGuard } from './task-guard.ts';
+import { listTasks } from './task-list.ts';
 import { Resets, refuseArchive } from './resets.ts';
 import { purge } from './purge.ts';
 import { Retention } from './retention.ts';
@@ -74,11 +75,15 @@ export interface EngineOptions {
   config?: Partial<EngineConfig>;
 }
 
-const COUNT_CAP = 10_000;
-
 /** Nothing of it is left to do or to wait for. */
 const isSettled = (g: TaskGraph): boolean =>
   isTaskTerminal(g.taskState) && g.live.size === 0 && g.debts.length === 0 && g.ready.size === 0 && g.retryAt.size === 0;
+
+/** What a person says of a cancel. */
+function messageOf({ errorMessage = 'Cancelled by user' }: { errorMessage?: string }): string {
+  if (errorMessage.length > 10_000) throw new TuttiError('INVALID_INPUT', 'error_message has at most 10,000 characters', { field: 'error_message' });
+  return errorMessage;
+}
 
 export class Engine implements EngineFacade {
   readonly #host: Host;
@@ -282,13 +287,16 @@ export class Engine implements EngineFacade {
     this.#trees = new Trees({
       host: o.host,
       config: this.#config,
-      tag,
+      store: o.store,
       workers: dispatcher,
       submissions: this.#submissions,
+      queries: this.#queries,
+      refs: this.#refs,
       keys,
       ids: new ElementIds({ store: o.store, pause: () => this.#pause() }),
       admit: () => this.#admit(),
-      graphOf: (row) => this.#queries.graphOf(row),
+      row: (id) => this.#row(id),
+      live: (id) => this.#writable(id),
       offer: (c) => this.#offer(c),
     });
   }
@@ -301,6 +309,7 @@ export class Engine implements EngineFacade {
     await removeArrivals(e.#parts);
     const waiting = await o.store.taskIds({ states: [Task.enqueuingSteps], after: 0, limit: 1000 });
     e.resumed = waiting.length + (await resumeBegun(e.#parts, { adopt: (ids) => e.#load(ids, true), stopped: () => e.#status === 'stopped' }));
+    await resumeAborts(e.#parts, (ids) => e.#load(ids, true));
     await e.#scan.run();
     e.#retention.start();
     e.#reconciler.start();
@@ -369,55 +378,19 @@ export class Engine implements EngineFacade {
   }
 
   async list(r: ListRequest): Promise<ListResult> {
-    const limit = Math.min(100, Math.max(1, r.perPage ?? r.limit ?? 25));
-    const paged = r.page !== undefined || r.perPage !== undefined;
-    const named = r.namespace !== undefined || r.name !== undefined || r.version !== undefined;
-    const templates = named ? this.#templates.rows(r) : undefined;
-    const beforeId = r.cursor === undefined ? undefined : this.#readCursor(r.cursor);
-    const states = r.states?.map((s) => {
-      const i = TASK_STATES.indexOf(s);
-      if (i < 0) throw new TuttiError('INVALID_INPUT', `status must be one of ${TASK_STATES.join(', ')}, not ${s}`, { field: 'status' });
-      return i;
-    });
-    if (templates?.length === 0) return { tasks: [], nextCursor: null, total: paged ? 0 : null, totalCapped: false };
-    const page = await this.#guard(() =>
-      this.#store.listTasks({
-        states,
-        templates,
-        initiator: r.initiator,
-        sourceSystem: r.sourceSystem,
-        tag: r.tag,
-        key: r.key,
-        beforeId,
-        offset: paged && beforeId === undefined ? ((r.page ?? 1) - 1) * limit : undefined,
-        limit: limit + 1,
-        countCap: paged ? COUNT_CAP : 0,
-      }),
-    );
-    const rows = page.tasks.slice(0, limit);
-    return {
-      tasks: await this.#queries.tasks(rows),
-      nextCursor: page.tasks.length > limit ? this.#cursor(rows[rows.length - 1].id) : null,
-      total: page.total,
-      totalCapped: page.total !== null && page.total >= COUNT_CAP,
-    };
+    return await this.#guard(() => listTasks(r, { store: this.#store, templates: this.#templates, queries: this.#queries }));
   }
 
   async steps(taskId: string, o: { results?: boolean; inputs?: boolean; includeNotTaken?: boolean } = {}): Promise<StepView[]> {
     return await this.#queries.steps(await this.#row(taskId), { results: o.results ?? true, inputs: o.inputs, absent: o.includeNotTaken });
   }
 
-  async findElement(id: string): Promise<StepView> {
-    const found = await this.#guard(() => this.#refs.element(id));
-    const row = found === null ? null : await this.#guard(() => this.#store.loadTask(found.task));
-    if (found === null || row === null) throw new TuttiError('NOT_FOUND', `there is no element ${id}`);
-    const views = await this.#queries.steps(row, { nos: [await this.#refs.resolve(row, stepUuid(row.id, found.no, this.#store.tag))], results: true, inputs: true });
-    return views[0];
+  findElement(id: string): Promise<StepView> {
+    return this.#guard(() => this.#trees.find(id));
   }
 
-  async tree(taskId: string, q: TreeQuery = {}): Promise<TreeView> {
-    const row = await this.#row(taskId);
-    return await this.#queries.tree(row, { ...q, parent: q.parent === undefined ? -1 : await this.#stepNo(row, q.parent) });
+  tree(taskId: string, q: TreeQuery = {}): Promise<TreeView> {
+    return this.#guard(() => this.#trees.view(taskId, q));
   }
 
   async step(taskId: string, ref: string): Promise<StepView> {
@@ -481,29 +454,20 @@ export class Engine implements EngineFacade {
   // Verbs
 
   async cancel(taskId: string, o: { errorMessage?: string; by?: string } = {}): Promise<TaskView> {
-    const message = o.errorMessage ?? 'Cancelled by user';
-    if (message.length > 10_000) throw new TuttiError('INVALID_INPUT', 'error_message has at most 10,000 characters', { field: 'error_message' });
+    const message = messageOf(o);
     return await this.#verb(taskId, (task, done) => ({ kind: 'cancel', task, message, done }));
   }
 
   async cancelStep(taskId: string, stepRef: string, o: { errorMessage?: string } = {}): Promise<StepView> {
-    const message = o.errorMessage ?? 'Cancelled by user';
-    if (message.length > 10_000) throw new TuttiError('INVALID_INPUT', 'error_message has at most 10,000 characters', { field: 'error_message' });
-    const row = await this.#writable(taskId);
-    const no = await this.#stepNo(row, stepRef);
-    await this.#trees.cancelStep(row.id, no, message);
-    return (await this.#queries.steps(row, { nos: [no], results: false }))[0];
+    return await this.#trees.cancelStep(taskId, stepRef, messageOf(o));
   }
 
   async executeTree(taskId: string): Promise<TaskView> {
-    await this.#trees.execute((await this.#writable(taskId)).id);
-    return await this.task(taskId);
+    return await this.#trees.execute(taskId);
   }
 
-  async addSteps(taskId: string, elements: TreeRequest['elements']): Promise<StepView[]> {
-    const row = await this.#writable(taskId);
-    const nos = await this.#guard(() => this.#trees.add(row, elements));
-    return await this.#queries.steps(row, { nos, results: false, inputs: true });
+  addSteps(taskId: string, elements: TreeRequest['elements']): Promise<StepView[]> {
+    return this.#guard(() => this.#trees.add(taskId, elements));
   }
 
   async patch(taskId: string, o: { priority?: number; tags?: string[] }): Promise<TaskView> {
@@ -544,7 +508,8 @@ export class Engine implements EngineFacade {
   async #writable(taskId: string): Promise<StoredTask> {
     const row = await this.#row(taskId);
     refuseArchive(row);
-    if (isTaskTerminal(row.state)) throw new TuttiError('ILLEGAL_STATE', `The task has ended: ${TASK_STATES[row.state]}.`, { details: { state: TASK_STATES[row.state] } });
+    if (isTaskTerminal(row.state))
+      throw new TuttiError('ILLEGAL_STATE', `The task has ended: ${TASK_STATES[row.state]}.`, { details: { state: TASK_STATES[row.state] } });
     if (!this.#loop.writable) throw new TuttiError('STORE_UNAVAILABLE', 'The store cannot be written.', { retryAfter: 5 });
     return row;
   }
@@ -654,10 +619,13 @@ export class Engine implements EngineFacade {
     dispatcher.settle(g);
     for (const [no, a] of g.live) {
       if (dispatcher.active(g.id, no) === undefined) continue;
-      // Whether a hook was told that its time is over is not in its row: it is told again.
-      if (a.phase === Phase.abort) this.#watch(g, no, a.token, a.startedAt);
+      if (a.phase === Phase.abort && !a.stopping) {
+        // Whether a hook was told that its time is over is not in its row: it is told again.
+        if (this.#host.now() >= a.startedAt + ABORT_MS) a.stopping = true;
+        else this.#watch(g, no, a.token, a.startedAt);
+      }
       if (!a.stopping) continue;
-      const cancelled = g.state[no] === Step.cancelled || (g.state[no] === Step.error && (g.families.get(no)?.failed ?? 0) > 0);
+      const cancelled = a.phase !== Phase.abort && (g.state[no] === Step.cancelled || (g.state[no] === Step.error && (g.families.get(no)?.failed ?? 0) > 0));
       const { handler, cancelable } = g.shape.rules[no];
       if (cancelled && !(cancelable && dispatcher.traits(handler).cancelable)) continue;
       dispatcher.stop(g.id, no, a.token, cancelled ? 'cancelled' : 'timeout');
@@ -676,7 +644,7 @@ export class Engine implements EngineFacade {
       const live = graph?.live.get(a.no);
       if (graph === undefined || live === undefined || live.token !== a.token || live.stopping) continue;
       dispatcher.restore(a);
-      starts.push({ graph, no: a.no, token: a.token });
+      starts.push({ graph, no: a.no, token: a.token, phase: live.phase });
       // Its handler begins only now, and has its whole time.
       live.startedAt = this.#host.now();
       this.#watch(graph, a.no, a.token, live.startedAt);
@@ -722,18 +690,6 @@ export class Engine implements EngineFacade {
   /** A step by its name, by its id, or by the id it was submitted with. */
   #stepNo(row: StoredTask, ref: string): Promise<number> {
     return this.#guard(() => this.#refs.resolve(row, ref));
-  }
-
-  #cursor(id: number): string {
-    return `t${(id).toString(36)}.${(id % 9973).toString(36)}`;
-  }
-
-  #readCursor(text: string): number {
-    const m = /^t([0-9a-z]+)\.([0-9a-z]+)$/.exec(text);
-    const id = m === null ? Number.NaN : Number.parseInt(m[1], 36);
-    if (m === null || !Number.isSafeInteger(id) || (id % 9973).toString(36) !== m[2])
-      throw new TuttiError('INVALID_CURSOR', 'the cursor was not issued by this list', { field: 'cursor' });
-    return id;
   }
 
   #pause(): Promise<void> {

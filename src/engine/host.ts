@@ -19,7 +19,15 @@ export interface EngineConfig {
   channels: { taskRequest: number; resultProcessor: number; stepEnqueuer: number; taskFinalizer: number };
   turn: { maxRows: number; maxMs: number };
   cache: { maxSteps: number; payloadBytes: number };
-  limits: { contextBytes: number; contextDepth: number; contextItems: number; contextString: number; valueBytes: number; treeElements: number; treeBytes: number };
+  limits: {
+    contextBytes: number;
+    contextDepth: number;
+    contextItems: number;
+    contextString: number;
+    valueBytes: number;
+    treeElements: number;
+    treeBytes: number;
+  };
   retention: { enabled: boolean; maxAgeMs: number; maxCount: number; intervalMs: number };
   /** How long a stopped handler keeps its slot before it is given up. */
   graceMs: number;
@@ -31,7 +39,15 @@ export const DEFAULT_ENGINE_CONFIG: EngineConfig = {
   channels: { taskRequest: 1000, resultProcessor: 2000, stepEnqueuer: 1000, taskFinalizer: 500 },
   turn: { maxRows: 1024, maxMs: 10 },
   cache: { maxSteps: 1_000_000, payloadBytes: 16 * 2 ** 20 },
-  limits: { contextBytes: 2 ** 20, contextDepth: 10, contextItems: 1000, contextString: 10_000, valueBytes: 2 ** 20, treeElements: 200_000, treeBytes: 256 * 2 ** 20 },
+  limits: {
+    contextBytes: 2 ** 20,
+    contextDepth: 10,
+    contextItems: 1000,
+    contextString: 10_000,
+    valueBytes: 2 ** 20,
+    treeElements: 200_000,
+    treeBytes: 256 * 2 ** 20,
+  },
   retention: { enabled: true, maxAgeMs: 30 * 86_400_000, maxCount: 1_000_000, intervalMs: 60_000 },
   graceMs: 30_000,
   openToWorkers: false,

@@ -45,9 +45,10 @@ export class LocalAssignment implements Assignment {
     this.task = g.id;
     this.no = s.no;
     this.token = s.token;
-    const phase = g.live.get(s.no)?.phase ?? 0;
+    // The step may have been decided about while its inputs were read: what began is in the start.
+    const { phase } = s;
     this.phase = PHASES[phase];
-    this.attempt = phase === 0 ? g.attempts[s.no] : (g.phaseAttempts.get(s.no) ?? 1);
+    this.attempt = phase === 0 ? g.attempts[s.no] : Math.max(1, g.phaseAttempts.get(s.no) ?? 1);
     this.own = values.own;
     this.input = values.input;
     this.results = values.results;

@@ -37,7 +37,11 @@ export async function purge(row: StoredTask, p: PurgeParts): Promise<void> {
     throw new TuttiError('ILLEGAL_STATE', `The task cannot be removed. ${why}`, { details: { state, linked: may === 'linked' } });
   }
   try {
-    if (g !== undefined) p.graphs.drop(g);
+    if (g !== undefined) {
+      // An abort hook that has not begun goes with its task: nothing of it may start any more.
+      g.ready.clear();
+      p.graphs.drop(g);
+    }
     if (row.totalSteps > STEPS_AT_ONCE && !(await prune({ store: p.store, host: p.host, task: row.id, commit: p.commit }))) {
       throw new TuttiError('STORE_UNAVAILABLE', 'The store cannot be written.', { retryAfter: 5 });
     }

@@ -6,6 +6,7 @@ import type { TaskGraph } from '../core/graph.ts';
 import { readLog } from '../core/log.ts';
 import type { SimpleStatus } from '../core/simple-status.ts';
 import { Step, isAbsent } from '../core/step-states.ts';
+import { TASK } from '../core/progress-rollup.ts';
 import { Task, TASK_STATES, isTaskTerminal } from '../core/task-states.ts';
 import { LARGE_TASK, type Store, type StoredStep, type StoredTask } from '../store/store.ts';
 import type { Dispatcher } from './dispatcher.ts';
@@ -71,6 +72,7 @@ export class Queries {
     const fresh = (await this.#p.store.loadTask(row.id)) ?? row;
     const view = this.#view(fresh, this.#template(row.template), countersOf(g), this.#stopping(g), Math.max(g.updatedAt, fresh.completedAt ?? 0));
     view.input = JSON.parse((await this.#p.store.payloads([{ task: row.id, no: -1, token: 0 }]))[0] ?? 'null') as Json;
+    view.progress = this.#p.progress?.of(g, TASK)?.fraction ?? view.progress;
     view.failedStepNames = [];
     for (let no = 0; no < g.size; no++) if (g.state[no] === Step.error) view.failedStepNames.push(g.shape.names[no]);
     return view;
@@ -117,7 +119,7 @@ export class Queries {
 
   async tree(row: StoredTask, ask: TreeViewRequest): Promise<TreeView> {
     const g = await this.graphOf(row);
-    return await treeView({ g, views: this.stepViews, dispatcher: this.#p.dispatcher, taskUuid: this.#p.taskUuid(row.id), ask });
+    return await treeView({ g, views: this.stepViews, dispatcher: this.#p.dispatcher, taskUuid: this.#p.taskUuid(row.id), ask, pause: this.#p.pause });
   }
 
   /** The graph in memory, else one that was read for looking at only. */

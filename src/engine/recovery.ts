@@ -3,6 +3,7 @@
  * and tasks that never began are fetched by the rank of their first steps as slots come free.
  */
 import { ChangeSet } from '../core/changes.ts';
+import { ABORT_MS } from '../core/phases.ts';
 import { Task } from '../core/task-states.ts';
 import { StoreFailure } from '../store/store.ts';
 import type { EngineParts } from './engine-parts.ts';
@@ -47,6 +48,17 @@ export async function resumeBegun(p: EngineParts, o: { adopt: (ids: number[]) =>
     await new Promise<void>((resolve) => p.host.soon(resolve));
   }
   return resumed;
+}
+
+/**
+ * Abort hooks that ran when the last process died: their tasks may have ended, so nothing else leads to them before their time is over.
+ * Call it when begun tasks have been read. More than a thousand of them are found by their timers.
+ */
+export async function resumeAborts(p: EngineParts, adopt: (ids: number[]) => Promise<void>): Promise<void> {
+  const due = await p.store.due({ until: p.host.now() + ABORT_MS, limit: 1000 });
+  const ids = new Set<number>();
+  for (const d of due) if (d.no >= 0 && p.graphs.get(d.task) === undefined) ids.add(d.task);
+  if (ids.size > 0) await adopt([...ids]);
 }
 
 /** Retries and deadlines of the next minute, read twice as often. */

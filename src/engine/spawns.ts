@@ -21,17 +21,25 @@ export interface SpawnCommand {
 export function checkSpawn(children: readonly SpawnRequest[], hasHandler: (handler: string) => boolean, openToWorkers: boolean): void {
   if (children.length > SPAWN_CHUNK) throw new TuttiError('INVALID_INPUT', `at most ${SPAWN_CHUNK} children are spawned at once`, { field: 'children' });
   for (const [i, c] of children.entries()) {
-    const wrong = (field: string, message: string): TuttiError => new TuttiError('INVALID_INPUT', `children[${i}].${field}: ${message}`, { field: `children[${i}].${field}` });
+    const wrong = (field: string, message: string): TuttiError =>
+      new TuttiError('INVALID_INPUT', `children[${i}].${field}: ${message}`, { field: `children[${i}].${field}` });
     if (typeof c.handler !== 'string' || c.handler === '') throw wrong('handler', 'must be the name of a handler');
     if (!openToWorkers && !hasHandler(c.handler)) {
       throw new TuttiError('UNKNOWN_HANDLER', `nobody here has the handler ${c.handler}`, { field: `children[${i}].handler`, details: { handler: c.handler } });
     }
-    if (c.key !== undefined && (typeof c.key !== 'string' || c.key.length < 1 || c.key.length > 255)) throw wrong('key', 'must be a text of 1 to 255 characters');
-    if (c.name !== undefined && (typeof c.name !== 'string' || c.name.length < 1 || c.name.length > 255)) throw wrong('name', 'must be a text of 1 to 255 characters');
+    if (c.key !== undefined && (typeof c.key !== 'string' || c.key.length < 1 || c.key.length > 255))
+      throw wrong('key', 'must be a text of 1 to 255 characters');
+    if (c.name !== undefined && (typeof c.name !== 'string' || c.name.length < 1 || c.name.length > 255))
+      throw wrong('name', 'must be a text of 1 to 255 characters');
     if (c.priority !== undefined && !(Number.isInteger(c.priority) && c.priority >= 0 && c.priority <= 3)) throw wrong('priority', 'must be 0, 1, 2 or 3');
+    if (c.maxChildren !== undefined && !isCount(c.maxChildren, 1)) throw wrong('maxConcurrentChildren', 'must be a whole number of 1 or more');
+    if (c.onChildFailure !== undefined && c.onChildFailure !== 'fail_fast' && c.onChildFailure !== 'wait_all' && !isCount(c.onChildFailure, 0))
+      throw wrong('onChildFailure', "must be 'fail_fast', 'wait_all' or { tolerate: n }, n a whole number of 0 or more");
     if (c.expected !== undefined && !(c.expected >= 0 && Number.isFinite(c.expected))) throw wrong('expected', 'must be a size of 0 or more');
   }
 }
+
+const isCount = (value: unknown, least: number): boolean => Number.isSafeInteger(value) && (value as number) >= least;
 
 /** Decides a spawn; the reply leaves after the commit. */
 export function decideSpawn(out: Decisions, g: TaskGraph, c: SpawnCommand, stepUuid: (task: number, no: number) => string): () => void {
@@ -39,7 +47,8 @@ export function decideSpawn(out: Decisions, g: TaskGraph, c: SpawnCommand, stepU
   const refuse = (e: TuttiError) => () => c.done([], e);
   if (live === undefined || live.token !== c.token || live.stopping || live.phase !== Phase.run)
     return refuse(new TuttiError('ILLEGAL_STATE', 'The attempt is no longer live: it has no children.'));
-  if (depthOf(g, c.no) >= MAX_DEPTH) return refuse(new TuttiError('INVALID_INPUT', `children stand at most ${MAX_DEPTH} deep`, { field: 'children', details: { max: MAX_DEPTH } }));
+  if (depthOf(g, c.no) >= MAX_DEPTH)
+    return refuse(new TuttiError('INVALID_INPUT', `children stand at most ${MAX_DEPTH} deep`, { field: 'children', details: { max: MAX_DEPTH } }));
   if (g.size + c.children.length > MAX_STEPS) return refuse(new TuttiError('INVALID_INPUT', `a task has at most ${MAX_STEPS} steps`, { field: 'children' }));
   let ordinal = g.shape.children(c.no).length;
   const nodes = c.children.map((r): NewNode => nodeOf(g, c.no, r, ++ordinal));

@@ -88,13 +88,7 @@ export class StepViews {
     return link == null ? null : (await this.#p.store.payloads([{ task: link.task, no: -1, token: 0 }]))[0];
   }
 
-  #view(
-    g: TaskGraph,
-    no: number,
-    r: StoredStep | undefined,
-    node: NodeDefinition | undefined,
-    rolled: ((no: number) => ProgressFacts) | null,
-  ): StepView {
+  #view(g: TaskGraph, no: number, r: StoredStep | undefined, node: NodeDefinition | undefined, rolled: ((no: number) => ProgressFacts) | null): StepView {
     const { shape } = g;
     const rules = shape.rules[no];
     const state = g.state[no];

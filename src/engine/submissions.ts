@@ -137,17 +137,15 @@ export class Submissions {
         while (next < checked.length && !this.#inbox.full) {
           const { t, r, input } = checked[next];
           const at = next++;
-          this.#inbox.offer(
-            {
-              submission: this.#submission(t, r, input),
-              doubtful: false,
-              done: (g, e) => {
-                if (e !== null) reject(e);
-                else ids[at] = taskUuid(g!.id, this.#o.tag);
-                if (--open === 0) resolve();
-              },
+          this.#inbox.offer({
+            submission: this.#submission(t, r, input),
+            doubtful: false,
+            done: (g, e) => {
+              if (e !== null) reject(e);
+              else ids[at] = taskUuid(g!.id, this.#o.tag);
+              if (--open === 0) resolve();
             },
-          );
+          });
         }
         this.#o.wake();
         if (next < checked.length) void this.#inbox.room().then(push);
@@ -218,7 +216,10 @@ export class Submissions {
   }
 }
 
-export type Attribution = Pick<SubmitRequest, 'initiator' | 'sourceSystem' | 'reason' | 'correlationId' | 'parentCorrelationId' | 'options' | 'expectedBytes' | 'expectedItems'>;
+export type Attribution = Pick<
+  SubmitRequest,
+  'initiator' | 'sourceSystem' | 'reason' | 'correlationId' | 'parentCorrelationId' | 'options' | 'expectedBytes' | 'expectedItems'
+>;
 
 /** Null: there is none. */
 export function attributionOf(r: Attribution): TaskMeta | null {
@@ -253,7 +254,8 @@ export function checkAttribution(r: Attribution & { tags?: string[]; key?: strin
   }
   for (const field of ['expectedBytes', 'expectedItems'] as const) {
     const size: unknown = r[field];
-    if (size !== undefined && !(Number.isSafeInteger(size) && (size as number) >= 0)) throw new TuttiError('INVALID_INPUT', `${field} must be a whole number of 0 or more`, { field });
+    if (size !== undefined && !(Number.isSafeInteger(size) && (size as number) >= 0))
+      throw new TuttiError('INVALID_INPUT', `${field} must be a whole number of 0 or more`, { field });
   }
   if (r.tags !== undefined) checkTags(r.tags);
   if (r.key !== undefined) checkKey(r.key);

@@ -26,7 +26,14 @@ interface Place {
   next: number;
 }
 
-export async function treeView(o: { g: TaskGraph; views: StepViews; dispatcher: Dispatcher; taskUuid: string; ask: TreeViewRequest }): Promise<TreeView> {
+export async function treeView(o: {
+  g: TaskGraph;
+  views: StepViews;
+  dispatcher: Dispatcher;
+  taskUuid: string;
+  ask: TreeViewRequest;
+  pause: () => Promise<void>;
+}): Promise<TreeView> {
   const { g, ask } = o;
   const limit = whole(ask.limit ?? DEFAULT_LIMIT, 'limit', ANSWER);
   const depth = ask.depth === undefined ? Number.POSITIVE_INFINITY : whole(ask.depth, 'depth', ANSWER);
@@ -50,7 +57,7 @@ export async function treeView(o: { g: TaskGraph; views: StepViews; dispatcher: 
   const numbers = places.map((p) => p.no).filter((no) => no >= 0);
   const sorted = [...numbers].sort((a, b) => a - b);
   const views = new Map((await o.views.of(g, sorted, { results: false })).map((v, i) => [sorted[i], v]));
-  const { status, progress } = calculated(g, o.dispatcher);
+  const { status, progress } = await calculated(g, o.dispatcher, o.pause);
   const nodeOf = new Map<number, TreeNode>();
   // Children come after their parents.
   for (const place of places.toReversed()) {
@@ -76,8 +83,12 @@ function rootsOf(g: TaskGraph): number[] {
   return roots;
 }
 
-/** By what stands below each; -1: the task, as if it were the parent of its roots. */
-function calculated(g: TaskGraph, dispatcher: Dispatcher): { status: (no: number) => SimpleStatus; progress: (no: number) => number } {
+/** By what stands below each; -1: the task, as if it were the parent of its roots. A look at all of the graph, so with pauses. */
+async function calculated(
+  g: TaskGraph,
+  dispatcher: Dispatcher,
+  pause: () => Promise<void>,
+): Promise<{ status: (no: number) => SimpleStatus; progress: (no: number) => number }> {
   const there: number[] = [];
   const place = new Int32Array(g.size).fill(-1);
   for (let no = 0; no < g.size; no++) {
@@ -89,9 +100,12 @@ function calculated(g: TaskGraph, dispatcher: Dispatcher): { status: (no: number
   const parent = [-1, ...there.map((no) => (g.shape.parent(no) < 0 ? 0 : place[g.shape.parent(no)]))];
   const own = there.map((no) => simpleStatus(g.state[no] as StepState));
   const done = there.map((no) => (isStepSuccessful(g.state[no]) ? 1 : (dispatcher.active(g.id, no)?.progress?.fraction ?? 0)));
+  await pause();
   const status = calculateStatus(parent, ['pending', ...own]);
+  await pause();
   const progress = calculateProgress(parent, [0, ...done]);
   const at = (no: number): number => (no < 0 ? 0 : place[no]);
+  // Steps that came in the meantime are not among those that are shown.
   return { status: (no) => status[at(no)], progress: (no) => progress[at(no)] };
 }
 
@@ -99,7 +113,8 @@ const cursorOf = (parent: number, last: number): string => `n${parent + 1}.${las
 
 function readCursor(text: string, parent: number): number {
   const m = /^n(\d{1,9})\.(\d{1,9})$/.exec(text);
-  if (m === null || Number(m[1]) !== parent + 1) throw new TuttiError('INVALID_CURSOR', 'the cursor was not issued for the children of this step', { field: 'cursor' });
+  if (m === null || Number(m[1]) !== parent + 1)
+    throw new TuttiError('INVALID_CURSOR', 'the cursor was not issued for the children of this step', { field: 'cursor' });
   return Number(m[2]) - 1;
 }
 

@@ -9,15 +9,19 @@ import { parseUuid, stepUuid } from '../core/ids.ts';
 import { nearestName } from '../core/nearest-name.ts';
 import { depthOf } from '../core/nodes.ts';
 import { emptyShape } from '../core/shape.ts';
+import { isTaskTerminal } from '../core/task-states.ts';
 import { type ExistingSteps, TreeBuilder, type TreePlan } from '../core/tree-rules.ts';
-import type { StoredTask } from '../store/store.ts';
+import type { Store, StoredTask } from '../store/store.ts';
 import type { ResultCommand } from './commands.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { ElementIds } from './element-ids.ts';
 import type { EngineConfig, Host } from './host.ts';
+import type { Queries } from './queries.ts';
+import type { StepRefs } from './step-refs.ts';
+import { refuseArchive } from './resets.ts';
 import { type Submissions, attributionOf, checkAttribution, checkPriority } from './submissions.ts';
 import type { TaskKeys } from './task-keys.ts';
-import type { TreeRequest, TreeSubmitted } from './views.ts';
+import type { StepView, TaskView, TreeQuery, TreeRequest, TreeSubmitted, TreeView } from './views.ts';
 
 /** Milliseconds of work between two pauses. */
 const SLICE_MS = 4;
@@ -27,14 +31,19 @@ const IDS_TOLD = 1000;
 export interface TreesParts {
   host: Host;
   config: EngineConfig;
-  tag: number;
+  store: Store;
   workers: Dispatcher;
   submissions: Submissions;
+  queries: Queries;
+  refs: StepRefs;
   keys: TaskKeys;
   ids: ElementIds;
   /** Throws when the engine takes nothing new. */
   admit: () => void;
-  graphOf: (row: StoredTask) => Promise<TaskGraph>;
+  /** Of a task by its id. Throws INVALID_ID, NOT_FOUND. */
+  row: (taskId: string) => Promise<StoredTask>;
+  /** The same, of one that has not ended, in a store that can be written. Throws ILLEGAL_STATE, STORE_UNAVAILABLE. */
+  live: (taskId: string) => Promise<StoredTask>;
   offer: (c: ResultCommand) => boolean;
 }
 
@@ -83,40 +92,51 @@ export class Trees {
   }
 
   /** Lets a task run that was stored with `execute: false`. */
-  execute(task: number): Promise<void> {
-    return new Promise((resolve, reject) => this.#offer({ kind: 'execute', task, done: (_, e) => (e === null ? resolve() : reject(e)) }, reject));
+  async execute(taskId: string): Promise<TaskView> {
+    const { id } = await this.#p.live(taskId);
+    await this.#post((done) => ({ kind: 'execute', task: id, done }));
+    return await this.#p.queries.task(await this.#p.row(taskId));
   }
 
   /** Ends one step, for a person. */
-  cancelStep(task: number, no: number, message: string): Promise<void> {
-    return new Promise((resolve, reject) => this.#offer({ kind: 'cancel_step', task, no, message, done: (_, e) => (e === null ? resolve() : reject(e)) }, reject));
+  async cancelStep(taskId: string, ref: string, message: string): Promise<StepView> {
+    const row = await this.#p.row(taskId);
+    const no = await this.#p.refs.resolve(row, ref);
+    const view = async (): Promise<StepView> => (await this.#p.queries.steps(row, { nos: [no], results: false }))[0];
+    refuseArchive(row);
+    if (isTaskTerminal(row.state)) throw stepEnded(await view());
+    await this.#p.live(taskId);
+    await this.#post((done) => ({ kind: 'cancel_step', task: row.id, no, message, done }));
+    return await view();
   }
 
-  /** Numbers of the steps that were added, in the order of the elements, children right after their parent. */
-  async add(row: StoredTask, elements: TreeRequest['elements']): Promise<number[]> {
+  /** Views of the steps that were added, in the order of the elements, children right after their parent. */
+  async add(taskId: string, elements: TreeRequest['elements']): Promise<StepView[]> {
     this.#p.admit();
-    const g = await this.#p.graphOf(row);
+    const row = await this.#p.live(taskId);
+    const g = await this.#p.queries.graphOf(row);
     const base = g.size;
-    const plan = await this.#plan(elements, ADDED_AT_ONCE, existingSteps(g, row, this.#p.tag));
+    const plan = await this.#plan(elements, ADDED_AT_ONCE, existingSteps(g, row, this.#p.store.tag));
     const make = (now: TaskGraph, doubtful: boolean): ReturnType<typeof elementsToAdd> => elementsToAdd(now, plan.nodes, base, doubtful);
-    return await this.#p.ids.during(
-      [...plan.ids.keys()],
-      () =>
-        new Promise((resolve, reject) =>
-          this.#offer(
-            {
-              kind: 'add',
-              task: row.id,
-              make,
-              done: (_, e, first) => {
-                if (e !== null) reject(e);
-                else resolve(plan.nodes.map((_n, i) => (first ?? base) + i));
-              },
-            },
-            reject,
-          ),
-        ),
-    );
+    const first = await this.#p.ids.during([...plan.ids.keys()], () => this.#post((done) => ({ kind: 'add', task: row.id, make, done })));
+    const nos = plan.nodes.map((_, i) => (first ?? base) + i);
+    return await this.#p.queries.steps(row, { nos, results: false, inputs: true });
+  }
+
+  /** A step of any task. */
+  async find(id: string): Promise<StepView> {
+    const { store, refs, queries } = this.#p;
+    const found = await refs.element(id);
+    const row = found === null ? null : await store.loadTask(found.task);
+    if (found === null || row === null) throw new TuttiError('NOT_FOUND', `there is no element ${id}`);
+    const no = await refs.resolve(row, stepUuid(row.id, found.no, store.tag));
+    return (await queries.steps(row, { nos: [no], results: true, inputs: true }))[0];
+  }
+
+  /** A part of a task's tree. */
+  async view(taskId: string, q: TreeQuery): Promise<TreeView> {
+    const row = await this.#p.row(taskId);
+    return await this.#p.queries.tree(row, { ...q, parent: q.parent === undefined ? -1 : await this.#p.refs.resolve(row, q.parent) });
   }
 
   /** Takes the elements one by one, with a pause wherever the loop has waited for long enough. */
@@ -125,7 +145,11 @@ export class Trees {
     const { contextBytes, contextDepth, contextItems, contextString, treeBytes } = config.limits;
     const builder = new TreeBuilder({
       hasHandler: (name) => workers.hasHandler(name),
-      nearest: (name) => nearestName(name, workers.handlers().map((h) => h.id)),
+      nearest: (name) =>
+        nearestName(
+          name,
+          workers.handlers().map((h) => h.id),
+        ),
       limits: { maxBytes: contextBytes, maxDepth: contextDepth, maxItems: contextItems, maxString: contextString },
       maxElements,
       openToWorkers: config.openToWorkers,
@@ -135,7 +159,10 @@ export class Trees {
     const take = (element: unknown): void => {
       builder.add(element);
       if (builder.inputSize > treeBytes)
-        throw new TuttiError('VALUE_TOO_LARGE', `the inputs of the tree are larger than ${treeBytes} characters together`, { field: 'tasks', details: { limit: treeBytes } });
+        throw new TuttiError('VALUE_TOO_LARGE', `the inputs of the tree are larger than ${treeBytes} characters together`, {
+          field: 'tasks',
+          details: { limit: treeBytes },
+        });
     };
     if (Symbol.iterator in Object(elements)) {
       for (const element of elements as Iterable<unknown>) {
@@ -156,7 +183,7 @@ export class Trees {
   }
 
   #idsOf(task: number, plan: TreePlan): Pick<TreeSubmitted, 'roots' | 'elements'> {
-    const { tag } = this.#p;
+    const { tag } = this.#p.store;
     const roots = plan.roots.slice(0, IDS_TOLD).map((no) => stepUuid(task, no, tag));
     if (plan.nodes.length > IDS_TOLD) return { roots, elements: null };
     const elements: Record<string, string> = Object.create(null) as Record<string, string>;
@@ -176,10 +203,19 @@ export class Trees {
     };
   }
 
-  #offer(c: ResultCommand, reject: (e: TuttiError) => void): void {
-    if (!this.#p.offer(c)) reject(new TuttiError('BACKPRESSURE', 'Too many commands are waiting.', { retryAfter: 1, details: { inbox: 'result_processor' } }));
+  /** Resolves when the command is durable, with what it says beside the graph. */
+  #post(make: (done: (g: TaskGraph | null, e: TuttiError | null, first?: number) => void) => ResultCommand): Promise<number | undefined> {
+    return new Promise((resolve, reject) => {
+      const c = make((_, e, first) => (e === null ? resolve(first) : reject(e)));
+      if (!this.#p.offer(c))
+        reject(new TuttiError('BACKPRESSURE', 'Too many commands are waiting.', { retryAfter: 1, details: { inbox: 'result_processor' } }));
+    });
   }
 }
+
+/** Of a task that has ended, no step can be ended. */
+const stepEnded = (s: StepView): TuttiError =>
+  new TuttiError('ILLEGAL_STATE', `The step has ended: ${s.state}.`, { details: { state: s.state, current_status: s.simpleStatus } });
 
 /** What the task has, as it stands while the elements are read: what comes in the meantime is looked at when they are added. */
 function existingSteps(g: TaskGraph, row: StoredTask, tag: number): ExistingSteps {

@@ -54,7 +54,7 @@ export interface TaskView {
   userId: string | null;
   /** One of the five by which people speak of trees. */
   simpleStatus: SimpleStatus;
-  /** 0..1: the share of its steps that are complete. */
+  /** 0..1: the share of its steps that are complete; of one task, where handlers report or steps have children: those rolled up. */
   progress: number;
   /** The submitted input; absent in lists. */
   input?: Json;
@@ -340,7 +340,8 @@ export interface CopyOverrides {
 }
 
 /** How a task, or one of its steps, is copied (docs/trees.md). */
-export interface CopyRequest extends Pick<SubmitRequest, 'tags' | 'initiator' | 'sourceSystem' | 'reason' | 'correlationId' | 'parentCorrelationId' | 'options'> {
+export interface CopyRequest
+  extends Pick<SubmitRequest, 'tags' | 'initiator' | 'sourceSystem' | 'reason' | 'correlationId' | 'parentCorrelationId' | 'options'> {
   /**
    * copy: runs again from the start. link: complete at once, with the results of the original. archive: kept as everything stood, and never
    * changed. mixed: the steps in `link` are linked, the others copied.

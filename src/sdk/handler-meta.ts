@@ -41,10 +41,7 @@ export type AbortFunction = (ctx: AbortContext) => unknown;
 /** Hooks of a step whose code is a function in its template. C: what that is called with; Own: what it returned, as it was stored. */
 export interface StepHooks<C = UntypedStepContext, Own = unknown, F = unknown> {
   /** Runs once all children have ended; what it returns is the step's result, unless it returns nothing. */
-  readonly finalize?: (
-    ctx: C & { readonly own: Own; readonly children: AsyncIterable<ChildResult> },
-    children: AsyncIterable<ChildResult>,
-  ) => F | Promise<F>;
+  readonly finalize?: (ctx: C & { readonly own: Own; readonly children: AsyncIterable<ChildResult> }, children: AsyncIterable<ChildResult>) => F | Promise<F>;
   /** Runs when the step is cancelled or failed with its parent or children. `own` is undefined where the function never returned. */
   readonly onAbort?: (ctx: C & { readonly own: Own | undefined; readonly reason: string }) => unknown;
 }

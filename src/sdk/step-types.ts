@@ -57,7 +57,7 @@ export interface SpawnOptions {
   key?: string;
   /** 0 (urgent) to 3. Default: the parent's. */
   priority?: number;
-  /** Default: the parent's name and the key, or its place. */
+  /** Default: the parent's name and the key, where that is of letters, digits, `_`, `.` and `-`, else its place. */
   name?: string;
   method?: string;
   /** What it sees as `config`. */

@@ -1,37 +1,21 @@
 /** Rows of the behaviour list about batches, each on the real engine; the first ones in three forms. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import {
-  type AnyTemplate,
   batches,
   cursorsFor,
   loadTemplateFile,
   noBatches,
-  PermanentError,
-  route,
-  type StepView,
-  type TaskHandle,
   template,
-  type TemplateRegistration,
   to,
   Tutti,
+  type AnyTemplate,
+  type TaskHandle,
+  type TemplateRegistration,
   type UntypedStepContext,
 } from '../../src/main.ts';
+import { Hold, opened, quiet, shown, stepIs, storeFile, type Work } from '../support/live-task.ts';
 
-type Work = (ctx: UntypedStepContext) => unknown;
-
-async function opened(t: TestContext, templates: (AnyTemplate | TemplateRegistration)[], more: { handlers?: Record<string, Work>; slots?: number } = {}) {
-  const tutti = await Tutti.open({ store: ':memory:', templates, logger: () => undefined, ...more });
-  t.after(() => tutti.close({ drain: 0 }));
-  return tutti;
-}
-
-const statesOf = (steps: readonly StepView[]): Record<string, string> =>
-  Object.fromEntries(steps.map((s) => [s.name, s.reason === null ? s.state : `${s.state} (${s.reason})`]));
-const shown = async (task: TaskHandle): Promise<Record<string, string>> => statesOf(await task.steps());
 const ids = (n: number): string[] => Array.from({ length: n }, (_, i) => String(i + 1).padStart(3, '0'));
 /** Of a worker, whatever form it is written in. */
 const cursorOf = (ctx: UntypedStepContext): { batch_id: string; start_cursor: number; end_cursor: number; batch_size: number } => ctx.config.cursor as never;
@@ -170,21 +154,24 @@ test('row 42 for handlers by name: the placeholder goes through the handler, and
 });
 
 /** Three batches whose workers do what `work` says; `join` tells what it sees. */
-const three = (work: Work, o: { onFailure?: 'continue_on_failure' | 'isolate' | 'fail_fast'; parallelism?: number; n?: number; policy?: 'fail' | 'fail_fast' | 'block' } = {}): AnyTemplate =>
+const three = (
+  work: Work,
+  o: { onFailure?: 'continue_on_failure' | 'isolate' | 'fail_fast'; parallelism?: number; n?: number; policy?: 'fail' | 'fail_fast' | 'block' } = {},
+): AnyTemplate =>
   template('rows/three@1.0.0', { onFailure: o.policy ?? 'fail' })
     .untyped()
-    .batchable('split', { parallelism: o.parallelism ?? 10, onFailure: o.onFailure ?? 'continue_on_failure' }, () => batches(cursorsFor((o.n ?? 3) * 10, { batchSize: 10 })))
+    .batchable('split', { parallelism: o.parallelism ?? 10, onFailure: o.onFailure ?? 'continue_on_failure' }, () =>
+      batches(cursorsFor((o.n ?? 3) * 10, { batchSize: 10 })),
+    )
     .batchWorker('each', { of: 'split', retry: { maxAttempts: 2, baseMs: 0, jitter: 0 } }, work)
     .step('join', { after: ['each'] }, ({ results }) => results.each)
     .step('after', { after: ['join'] }, ({ results }) => results.join);
 const THREE = 'rows/three@1.0.0';
 
 test('row 43: a batchable step that is tried again after it was lost makes its workers once', async (t) => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'tutti-batches-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const store = path.join(folder, 'a.db');
+  const store = storeFile(t);
   const held = new Hold();
-  const first = await Tutti.open({ store, templates: [three(async (ctx) => (cursorOf(ctx).batch_id === '001' ? 1 : held.wait()))], logger: () => undefined });
+  const first = await Tutti.open({ store, templates: [three(async (ctx) => (cursorOf(ctx).batch_id === '001' ? 1 : held.wait()))], logger: quiet });
   const task = await first.submit(THREE, {});
   await held.until(2);
   await stepIs(task, 'each_001', 'complete');
@@ -192,19 +179,27 @@ test('row 43: a batchable step that is tried again after it was lost makes its w
   await first.close({ drain: 0 });
   held.open();
   const calls: string[] = [];
-  const second = await Tutti.open({ store, templates: [three((ctx) => (calls.push(ctx.stepName), cursorOf(ctx).start_cursor))], logger: () => undefined });
+  const second = await Tutti.open({ store, templates: [three((ctx) => (calls.push(ctx.stepName), cursorOf(ctx).start_cursor))], logger: quiet });
   t.after(() => second.close());
   const again = await second.get(task.id);
   assert.deepEqual(await again.result(), { after: [1, 10, 20] });
-  assert.deepEqual((await again.steps()).map((s) => [s.id, s.name]), before);
+  assert.deepEqual(
+    (await again.steps()).map((s) => [s.id, s.name]),
+    before,
+  );
   assert.deepEqual(calls.sort(), ['each_002', 'each_003']);
-  assert.deepEqual((await again.steps()).map((s) => s.attempts), [1, 1, 1, 1, 2, 2]);
+  assert.deepEqual(
+    (await again.steps()).map((s) => s.attempts),
+    [1, 1, 1, 1, 2, 2],
+  );
 });
 
 test('row 44: a worker finds its cursor, facts of the batch and its template in its config', async (t) => {
   const seen: unknown[] = [];
   const t1 = template('rows/inputs@1.0.0')
-    .batchable('split', { batchSize: 7, parallelism: 2, onFailure: 'isolate', cursorField: 'row' }, () => batches([{ batch_id: 'eu', start_cursor: 'a', end_cursor: 'm', batch_size: 3, region: 'eu' }], { totalItems: 3 }))
+    .batchable('split', { batchSize: 7, parallelism: 2, onFailure: 'isolate', cursorField: 'row' }, () =>
+      batches([{ batch_id: 'eu', start_cursor: 'a', end_cursor: 'm', batch_size: 3, region: 'eu' }], { totalItems: 3 }),
+    )
     .batchWorker('each', { of: 'split', config: { currency: 'EUR' } }, ({ config, cursor, batch, input }) => {
       seen.push(config, cursor, batch, input);
       return cursor.region;
@@ -239,7 +234,10 @@ test('row 46: an outcome that is none fails the step for good; no worker comes t
     [/batch_id "001" is there twice/, { type: 'create_batches', cursor_configs: [cursor, cursor] }],
     [/end_cursor is missing/, { type: 'create_batches', cursor_configs: [{ batch_id: '001', start_cursor: 0, batch_size: 1 }] }],
     [/worker_template_name must be "each"/, { type: 'create_batches', worker_template_name: 'other', cursor_configs: [cursor] }],
-    [/at most 10000 are allowed/, { type: 'create_batches', cursor_configs: cursorsFor(10_001, { batchSize: 2 }).flatMap((c) => [c, { ...c, batch_id: `x${c.batch_id}` }]) }],
+    [
+      /at most 10000 are allowed/,
+      { type: 'create_batches', cursor_configs: cursorsFor(10_001, { batchSize: 2 }).flatMap((c) => [c, { ...c, batch_id: `x${c.batch_id}` }]) },
+    ],
     [/there is a step "each_x" already/, { type: 'create_batches', cursor_configs: [{ ...cursor, batch_id: 'x' }] }],
   ];
   let body: unknown;
@@ -269,7 +267,7 @@ describe('decision and batches in one graph', () => {
   };
   const numbers = template<{ numbers: number[] }>('rows/numbers@1.0.0')
     .step('count_even', ({ input }) => input.numbers.filter((n) => n % 2 === 0))
-    .step('count_odd', { }, ({ input }) => input.numbers.filter((n) => n % 2 !== 0))
+    .step('count_odd', {}, ({ input }) => input.numbers.filter((n) => n % 2 !== 0))
     .step('validate', ({ input }) => input.numbers.length)
     .decision(
       'choose',
@@ -277,7 +275,9 @@ describe('decision and batches in one graph', () => {
       {
         even: (b) =>
           b
-            .batchable('analyze_even', { after: ['count_even'], batchSize: 2 }, ({ results }) => batches(cursorsFor(results.count_even.length, { batchSize: 2 })))
+            .batchable('analyze_even', { after: ['count_even'], batchSize: 2 }, ({ results }) =>
+              batches(cursorsFor(results.count_even.length, { batchSize: 2 })),
+            )
             .batchWorker('even_worker', { of: 'analyze_even' }, async ({ cursor, ancestor }) => {
               const all = await ancestor('count_even');
               return all.state === 'complete' ? all.value.slice(cursor.start_cursor, cursor.end_cursor).map(count) : [];
@@ -330,228 +330,13 @@ describe('decision and batches in one graph', () => {
       assert.deepEqual(await task.result(), way === 'even' ? { even: wanted, odd: null } : { even: null, odd: wanted });
       const names = (await task.steps()).map((s) => s.name);
       assert.equal(names.filter((n) => n.startsWith(`${way}_worker_`)).length, workers);
-      assert.deepEqual(names.filter((n) => n.includes(way === 'even' ? 'odd_' : 'even_') ), []);
+      assert.deepEqual(
+        names.filter((n) => n.includes(way === 'even' ? 'odd_' : 'even_')),
+        [],
+      );
       assert.ok((await task.steps()).every((s) => s.state === 'complete'));
       assert.equal((await task.view()).totalSteps, 6 + workers);
       assert.deepEqual(done, Object.fromEntries(wanted.map((n) => [n, 1])));
     });
   }
 });
-
-for (const k of [1, 3]) {
-  test(`parallelism ${k}: never more than ${k} of 12 workers at once, though there are slots`, async (t) => {
-    let now = 0;
-    let most = 0;
-    const tutti = await opened(t, [
-      three(
-        async () => {
-          most = Math.max(most, ++now);
-          await new Promise<void>((done) => setImmediate(done));
-          now--;
-        },
-        { parallelism: k, n: 12 },
-      ),
-    ]);
-    const task = await tutti.submit(THREE, {});
-    assert.equal((await task.done()).state, 'complete');
-    assert.equal(most, k);
-  });
-}
-
-describe('a worker that fails for good', () => {
-  const failing: Work = (ctx) => {
-    if (cursorOf(ctx).batch_id === '002') throw new PermanentError('this batch is broken');
-    return cursorOf(ctx).batch_id;
-  };
-
-  test('continue_on_failure: what waits runs over those that succeeded, the failure is handled and told', async (t) => {
-    const tutti = await opened(t, [three(failing)]);
-    const task = await tutti.submit(THREE, {});
-    assert.deepEqual(await task.result(), { after: ['001', '003'] });
-    assert.deepEqual((await task.view()).failedStepNames, ['each_002']);
-    assert.equal((await task.view()).failedSteps, 1);
-  });
-
-  test('continue_on_failure, all of them: what waits runs over nothing', async (t) => {
-    const tutti = await opened(t, [
-      three(() => {
-        throw new PermanentError('no');
-      }),
-    ]);
-    const task = await tutti.submit(THREE, {});
-    assert.deepEqual(await task.result(), { after: [] });
-  });
-
-  test('continue_on_failure and nothing that waits: the task fails', async (t) => {
-    const t1 = template('rows/alone@1.0.0')
-      .untyped()
-      .batchable('split', {}, () => batches(cursorsFor(30, { batchSize: 10 })))
-      .batchWorker('each', { of: 'split' }, failing);
-    const tutti = await opened(t, [t1]);
-    const task = await tutti.submit(t1.id, {});
-    assert.equal((await task.done()).state, 'error');
-    assert.deepEqual(await shown(task), { split: 'complete', each_001: 'complete', each_002: 'error', each_003: 'complete' });
-  });
-
-  test('isolate: all others end well, what waits ends dependency_failed, the task fails', async (t) => {
-    const tutti = await opened(t, [three(failing, { onFailure: 'isolate', parallelism: 1, n: 4 })]);
-    const task = await tutti.submit(THREE, {});
-    assert.equal((await task.done()).state, 'error');
-    assert.deepEqual(await shown(task), {
-      split: 'complete',
-      join: 'cancelled (dependency_failed)',
-      after: 'cancelled (dependency_failed)',
-      each_001: 'complete',
-      each_002: 'error',
-      each_003: 'complete',
-      each_004: 'complete',
-    });
-  });
-
-  test('isolate: a reset runs the failed batch alone, and what waits', async (t) => {
-    let broken = true;
-    const calls: string[] = [];
-    const tutti = await opened(t, [
-      three(
-        (ctx) => {
-          calls.push(ctx.stepName);
-          if (broken) return failing(ctx);
-          return cursorOf(ctx).batch_id;
-        },
-        { onFailure: 'isolate' },
-      ),
-    ]);
-    const task = await tutti.submit(THREE, {});
-    await task.done();
-    broken = false;
-    calls.length = 0;
-    await task.reset();
-    assert.deepEqual(await task.result(), { after: ['001', '002', '003'] });
-    assert.deepEqual(calls, ['each_002']);
-  });
-
-  test('fail_fast: the first failure ends the other workers, running and waiting, as sibling_failed', async (t) => {
-    const told: string[] = [];
-    const running = new Hold();
-    const tutti = await opened(t, [
-      three(
-        async (ctx) => {
-          if (cursorOf(ctx).batch_id === '001') {
-            ctx.signal.addEventListener('abort', () => {
-              told.push((ctx.signal.reason as { code: string }).code);
-              running.open();
-            });
-            return await running.wait();
-          }
-          await running.until(1);
-          return failing(ctx);
-        },
-        { onFailure: 'fail_fast', parallelism: 2, n: 5 },
-      ),
-    ]);
-    const task = await tutti.submit(THREE, {});
-    assert.equal((await task.done()).state, 'error');
-    assert.deepEqual(await shown(task), {
-      split: 'complete',
-      join: 'cancelled (dependency_failed)',
-      after: 'cancelled (dependency_failed)',
-      each_001: 'cancelled (sibling_failed)',
-      each_002: 'error',
-      each_003: 'cancelled (sibling_failed)',
-      each_004: 'cancelled (sibling_failed)',
-      each_005: 'cancelled (sibling_failed)',
-    });
-    assert.deepEqual(told, ['cancelled']);
-    assert.equal(tutti.engine.metrics().reconcilerRepairs, 0);
-  });
-
-  test('isolate under policy block: the task waits for a person, who mends the batch', async (t) => {
-    let broken = true;
-    const tutti = await opened(t, [three((ctx) => (broken ? failing(ctx) : cursorOf(ctx).batch_id), { onFailure: 'isolate', policy: 'block' })]);
-    const task = await tutti.submit(THREE, {});
-    for await (const e of task.events()) if (e.type === 'task.state' && e.data.state === 'blocked_by_failures') break;
-    assert.equal((await shown(task)).join, 'pending');
-    broken = false;
-    await task.reset('each_002');
-    assert.deepEqual(await task.result(), { after: ['001', '002', '003'] });
-  });
-});
-
-test('a batchable step that is cancelled or fails leaves nothing behind; explain says so of its worker', async (t) => {
-  const t1 = template('rows/gone@1.0.0')
-    .untyped()
-    .batchable('split', { retry: { maxAttempts: 1 } }, () => {
-      throw new Error('no rows');
-    })
-    .batchWorker('each', { of: 'split' }, () => 1)
-    .step('join', { after: ['each'] }, () => 1);
-  const tutti = await opened(t, [t1, three(() => 1)]);
-  const failed = await tutti.submit(t1.id, {});
-  assert.equal((await failed.done()).state, 'error');
-  assert.deepEqual(statesOf(await tutti.engine.steps(failed.id, { includeNotTaken: true })), { split: 'error', each: 'not_taken', join: 'not_taken' });
-  assert.deepEqual((await failed.explain('each'))[0].gates.map((g) => g.message), ['It was not taken: nothing chose it.']);
-  const well = await tutti.submit(THREE, {});
-  await well.done();
-  assert.deepEqual((await well.explain('each'))[0].gates.map((g) => g.message), ['It is the pattern of the workers of a batch, which run in its place.']);
-});
-
-test('10,000 workers: each runs once, and the convergence walks over all of them', async (t) => {
-  const seen = new Set<number>();
-  const t1 = template('rows/many@1.0.0')
-    .batchable('split', { parallelism: 100 }, () => batches(cursorsFor(10_000, { batchSize: 1 })))
-    .batchWorker('each', { of: 'split' }, ({ cursor }) => {
-      assert.ok(!seen.has(cursor.start_cursor));
-      seen.add(cursor.start_cursor);
-      return cursor.start_cursor;
-    })
-    .step('sum', { after: ['each'] }, ({ results }) => results.each.reduce((a, b) => a + b, 0));
-  const tutti = await opened(t, [t1], { slots: 100 });
-  const task = await tutti.submit(t1, {});
-  assert.deepEqual(await task.result(), { sum: 49_995_000 });
-  assert.equal(seen.size, 10_000);
-  const view = await task.view();
-  assert.deepEqual([view.totalSteps, view.completedSteps], [10_002, 10_002]);
-});
-
-test('batches of several branches, one of them empty, one not taken, come together', async (t) => {
-  const t1 = template('rows/both@1.0.0')
-    .decision(
-      'choose',
-      {},
-      {
-        one: (b) => b.batchable('split_left', {}, () => batches(cursorsFor(20, { batchSize: 10 }))).batchWorker('left', { of: 'split_left' }, ({ cursor }) => cursor.batch_size),
-        two: (b) => b.batchable('split_right', {}, () => noBatches()).batchWorker('right', { of: 'split_right' }, () => 1),
-        three: (b) => b.batchable('split_none', {}, () => noBatches()).batchWorker('none', { of: 'split_none' }, () => 1),
-      },
-      () => route(['one', 'two']),
-    )
-    .step('join', { after: ['left', 'right', 'none'] }, ({ results }) => [results.left ?? null, results.right ?? null, results.none ?? null]);
-  const tutti = await opened(t, [t1]);
-  const task = await tutti.submit(t1, {});
-  assert.deepEqual(await task.result(), { join: [[10, 10], [], null] });
-});
-
-/** A place where handlers wait until the test lets them go on. */
-class Hold {
-  readonly #held: (() => void)[] = [];
-  #tell: (() => void)[] = [];
-  #isOpen = false;
-  arrived = 0;
-  wait(): Promise<void> {
-    this.arrived++;
-    for (const tell of this.#tell.splice(0)) tell();
-    return this.#isOpen ? Promise.resolve() : new Promise((done) => void this.#held.push(done));
-  }
-  async until(n: number): Promise<void> {
-    while (this.arrived < n) await new Promise<void>((done) => void this.#tell.push(done));
-  }
-  open(): void {
-    this.#isOpen = true;
-    for (const done of this.#held.splice(0)) done();
-  }
-}
-
-async function stepIs(task: TaskHandle, name: string, state: string): Promise<void> {
-  for await (const e of task.events()) if (e.type === 'step.state' && e.data.step === name && e.data.state === state) return;
-  assert.fail(`the task ended without ${name} being ${state}`);
-}

@@ -51,11 +51,17 @@ test('row 53: 100 items, a yield after each 25: all are processed in one attempt
   assert.deepEqual(step.result, { total_processed: 100, sum: 4950, checkpoints_used: 3 });
   assert.equal(step.attempts, 1);
   assert.deepEqual([...attempts], [1]);
-  assert.deepEqual(seen, Array.from({ length: 100 }, (_, i) => i));
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 100 }, (_, i) => i),
+  );
   assert.deepEqual(await task.result(), { after: 100 });
   const kept = step.checkpoint as unknown as YieldedCheckpoint;
   assert.deepEqual([kept.cursor, kept.items_processed, kept.accumulated_results], [75, 75, { sum: 2775, used: 3 }]);
-  assert.deepEqual(kept.history.map((h) => h.cursor), [25, 50, 75]);
+  assert.deepEqual(
+    kept.history.map((h) => h.cursor),
+    [25, 50, 75],
+  );
   assert.ok(kept.history.every((h) => Number.isSafeInteger(h.timestamp)) && kept.timestamp === kept.history[2].timestamp);
 });
 
@@ -95,11 +101,15 @@ test('a process that goes away between two calls: the next goes on from the last
   const wait = new Promise<never>(() => undefined);
   // The first process never comes beyond item 50.
   const first = template<{ total: number; every: number }>('rows/yield@1.0.0')
-    .step('work', { retry: { maxAttempts: 3, baseMs: 0, jitter: 0 } }, async (ctx): Promise<{ total_processed: number; sum: number; checkpoints_used: number }> => {
-      if (last(ctx)?.cursor !== 50) return work(() => undefined)(ctx);
-      reached.resolve();
-      return await wait;
-    })
+    .step(
+      'work',
+      { retry: { maxAttempts: 3, baseMs: 0, jitter: 0 } },
+      async (ctx): Promise<{ total_processed: number; sum: number; checkpoints_used: number }> => {
+        if (last(ctx)?.cursor !== 50) return work(() => undefined)(ctx);
+        reached.resolve();
+        return await wait;
+      },
+    )
     .step('after', { after: ['work'] }, ({ results }) => results.work.total_processed);
   const one = await Tutti.open({ store, templates: [first], logger: quiet });
   const { id } = await one.submit(first, { total: 100, every: 25 });

@@ -1,20 +1,10 @@
 /** Rows of the behaviour list about tied children: spec/taskmill.md §1 (S1–S12), §12 (defects 1–12), §14 and §15. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type FamilyStaging, ONCE, StagedFamily, TWICE } from '../support/staged-family.ts';
+import { type FamilyStaging, ONCE, StagedFamily, TWICE, family } from '../support/staged-family.ts';
 
 const FINALIZING = { p: { finalize: true } };
 const ABORTING = { p: { abort: true }, child: { abort: true } };
-
-async function family(o: FamilyStaging, look: (f: StagedFamily) => Promise<void> | void): Promise<void> {
-  const f = await StagedFamily.open(o);
-  try {
-    await look(f);
-    await f.end();
-  } finally {
-    f.world.close();
-  }
-}
 
 const keys = (n: number): string[] => Array.from({ length: n }, (_, i) => `c${i}`);
 
@@ -45,14 +35,17 @@ test('row 4: a step that spawns nothing completes and never waits', async () => 
 });
 
 test('S5, rows 7 and §15: fail_fast: one child fails for good, the others end as cancelled with their hooks run, and the parent fails', async () => {
-  await family({ traits: ABORTING, doing: { p: { spawn: ['bad', ...keys(3)] }, 'p.bad': { what: 'permanent', delayMs: 50 }, '*': { delayMs: 10_000 } } }, async (f) => {
-    await f.end();
-    assert.deepEqual(f.states('p', 'p.bad', 'p.c0', 'p.c1', 'p.c2'), ['error', 'error', ...keys(3).map(() => 'cancelled: sibling_failed')]);
-    for (const c of ['p', 'p.c0', 'p.c1', 'p.c2']) assert.equal(f.aborts(c).at(-1), 'aborted', c);
-    assert.equal(f.taskState, 'error');
-    const view = await f.world.complete(f.world.engine.step(f.id, 'p'), 'step');
-    assert.match(JSON.stringify(view), /p\.bad failed: scripted/);
-  });
+  await family(
+    { traits: ABORTING, doing: { p: { spawn: ['bad', ...keys(3)] }, 'p.bad': { what: 'permanent', delayMs: 50 }, '*': { delayMs: 10_000 } } },
+    async (f) => {
+      await f.end();
+      assert.deepEqual(f.states('p', 'p.bad', 'p.c0', 'p.c1', 'p.c2'), ['error', 'error', ...keys(3).map(() => 'cancelled: sibling_failed')]);
+      for (const c of ['p', 'p.c0', 'p.c1', 'p.c2']) assert.equal(f.aborts(c).at(-1), 'aborted', c);
+      assert.equal(f.taskState, 'error');
+      const view = await f.world.complete(f.world.engine.step(f.id, 'p'), 'step');
+      assert.match(JSON.stringify(view), /p\.bad failed: scripted/);
+    },
+  );
 });
 
 test('S5: a child that fails and is tried again fails nobody', async () => {
@@ -95,18 +88,25 @@ test('S7, S12, defects 2 and 12, row 13, §15: after a restart children belong t
   });
 });
 
-test('S3, §15: a child has its parent\'s priority unless it is given one; a changed priority of the task reaches both', async () => {
-  await family({ steps: [{ name: 'p', priority: 1 }], slots: 2, doing: { p: { spawn: ['heir', { key: 'own', priority: 3 }] }, '*': { delayMs: 100 } } }, async (f) => {
-    await f.until(() => f.state('p.own') !== 'none', 'spawned');
-    const [heir, own] = await f.world.complete(Promise.all(['p.heir', 'p.own'].map((n) => f.world.engine.step(f.id, n))), 'steps');
-    assert.deepEqual([heir.priority, own.priority], [1, 3]);
-  });
+test("S3, §15: a child has its parent's priority unless it is given one; a changed priority of the task reaches both", async () => {
+  await family(
+    { steps: [{ name: 'p', priority: 1 }], slots: 2, doing: { p: { spawn: ['heir', { key: 'own', priority: 3 }] }, '*': { delayMs: 100 } } },
+    async (f) => {
+      await f.until(() => f.state('p.own') !== 'none', 'spawned');
+      const [heir, own] = await f.world.complete(Promise.all(['p.heir', 'p.own'].map((n) => f.world.engine.step(f.id, n))), 'steps');
+      assert.deepEqual([heir.priority, own.priority], [1, 3]);
+    },
+  );
 });
 
 test('S9, rows 28, §15: never more children of a parent run than it allows, and others are not held back by it', async () => {
   let most = 0;
   await family(
-    { steps: [{ name: 'p', maxChildren: 2 }, { name: 'other' }], slots: 6, doing: { p: { spawn: keys(12) }, '*': { delayMs: 100 }, other: { delayMs: 20, spawn: keys(6) } } },
+    {
+      steps: [{ name: 'p', maxChildren: 2 }, { name: 'other' }],
+      slots: 6,
+      doing: { p: { spawn: keys(12) }, '*': { delayMs: 100 }, other: { delayMs: 20, spawn: keys(6) } },
+    },
     async (f) => {
       const running = (of: number): number => f.world.task(f.id).rows.filter((r) => f.world.task(f.id).facts[r.no].parent === of && r.owner !== null).length;
       let both = false;
@@ -168,13 +168,20 @@ test('row 71: a hook that never returns is told to stop after 30 s, tried again,
 });
 
 test('row 8, defect 3, §15: wait_all: the others run to their end, and then the parent fails', async () => {
-  await family({ steps: [{ name: 'p', onChildFailure: 'wait_all' }], traits: FINALIZING, doing: { p: { spawn: keys(3) }, 'p.c0': { what: 'permanent' }, '*': { delayMs: 500 } } }, async (f) => {
-    await f.until(() => f.state('p.c0') === 'error', 'a child fails');
-    assert.deepEqual(f.states('p', 'p.c1'), ['waiting_for_children', 'in_progress']);
-    await f.end();
-    assert.deepEqual(f.states('p', 'p.c1', 'p.c2'), ['error', 'complete', 'complete']);
-    assert.equal(f.times('p finalize'), 0);
-  });
+  await family(
+    {
+      steps: [{ name: 'p', onChildFailure: 'wait_all' }],
+      traits: FINALIZING,
+      doing: { p: { spawn: keys(3) }, 'p.c0': { what: 'permanent' }, '*': { delayMs: 500 } },
+    },
+    async (f) => {
+      await f.until(() => f.state('p.c0') === 'error', 'a child fails');
+      assert.deepEqual(f.states('p', 'p.c1'), ['waiting_for_children', 'in_progress']);
+      await f.end();
+      assert.deepEqual(f.states('p', 'p.c1', 'p.c2'), ['error', 'complete', 'complete']);
+      assert.equal(f.times('p finalize'), 0);
+    },
+  );
 });
 
 test('defect 3: tolerate n: n failures are borne, and one more is not', async () => {
@@ -189,24 +196,34 @@ test('defect 3: tolerate n: n failures are borne, and one more is not', async ()
 
 test('row 10, defect 4, §15: children that end before the parent returns: finalize runs all the same, and failures count', async () => {
   for (const what of ['ok', 'permanent'] as const) {
-    await family({ steps: [{ name: 'p', onChildFailure: 'wait_all', retry: ONCE }], traits: FINALIZING, doing: { p: { spawn: ['a'], delayMs: 1_000 }, 'p.a': { what, delayMs: 5 } } }, async (f) => {
-      await f.until(() => f.state('p.a') === (what === 'ok' ? 'complete' : 'error'), 'the child ends first');
-      assert.equal(f.state('p'), 'in_progress');
-      await f.end();
-      assert.deepEqual([f.state('p'), f.times('p finalize')], what === 'ok' ? ['complete', 1] : ['error', 0]);
-    });
+    await family(
+      {
+        steps: [{ name: 'p', onChildFailure: 'wait_all', retry: ONCE }],
+        traits: FINALIZING,
+        doing: { p: { spawn: ['a'], delayMs: 1_000 }, 'p.a': { what, delayMs: 5 } },
+      },
+      async (f) => {
+        await f.until(() => f.state('p.a') === (what === 'ok' ? 'complete' : 'error'), 'the child ends first');
+        assert.equal(f.state('p'), 'in_progress');
+        await f.end();
+        assert.deepEqual([f.state('p'), f.times('p finalize')], what === 'ok' ? ['complete', 1] : ['error', 0]);
+      },
+    );
   }
 });
 
 test('defect 5: under fail_fast running siblings keep their rows and their hooks run, also those that ignore the signal', async () => {
-  await family({ traits: ABORTING, doing: { p: { spawn: ['bad', 'deaf'] }, 'p.bad': { what: 'permanent', delayMs: 50 }, 'p.deaf': { delayMs: 5_000, onStop: 'ignore' } } }, async (f) => {
-    await f.until(() => f.state('p') === 'error', 'the parent fails');
-    assert.equal(f.state('p.deaf'), 'cancelled: sibling_failed');
-    assert.equal(f.times('p.deaf abort'), 0, 'no attempt begins beside a live one');
-    await f.end();
-    assert.deepEqual(f.aborts('p.deaf'), ['aborting', 'aborted']);
-    assert.equal(f.state('p.deaf'), 'cancelled: sibling_failed', 'what it returned late is kept on the attempt');
-  });
+  await family(
+    { traits: ABORTING, doing: { p: { spawn: ['bad', 'deaf'] }, 'p.bad': { what: 'permanent', delayMs: 50 }, 'p.deaf': { delayMs: 5_000, onStop: 'ignore' } } },
+    async (f) => {
+      await f.until(() => f.state('p') === 'error', 'the parent fails');
+      assert.equal(f.state('p.deaf'), 'cancelled: sibling_failed');
+      assert.equal(f.times('p.deaf abort'), 0, 'no attempt begins beside a live one');
+      await f.end();
+      assert.deepEqual(f.aborts('p.deaf'), ['aborting', 'aborted']);
+      assert.equal(f.state('p.deaf'), 'cancelled: sibling_failed', 'what it returned late is kept on the attempt');
+    },
+  );
 });
 
 test('defect 9, §15: killed between the last child and finalize, and inside finalize: finalize goes on, run is not run again', async () => {
@@ -255,23 +272,42 @@ test('defect 10: fail_fast ends a parent that still runs at once; what it return
 });
 
 test('defect 11, §15: a parent that fails for good takes its children with it; one that is tried again does not', async () => {
-  await family({ steps: [{ name: 'p', retry: { ...TWICE, backoff: 'linear', baseMs: 1_000, maxMs: 5_000 } }], doing: { p: [{ spawn: ['a', 'b'], what: 'retryable' }, { spawn: ['a', 'b'], what: 'permanent' }], 'p.a': { delayMs: 500 }, 'p.b': { delayMs: 60_000 } } }, async (f) => {
-    await f.until(() => f.state('p') === 'waiting_for_retry', 'the parent waits to be tried again');
-    await f.until(() => f.state('p.a') === 'complete', 'a child goes on meanwhile');
-    assert.equal(f.state('p'), 'waiting_for_retry');
-    await f.end();
-    assert.deepEqual(f.states('p', 'p.a', 'p.b'), ['error', 'complete', 'cancelled: parent_failed']);
-    assert.equal(f.times('p.a'), 1, 'the retry adopted it');
-  });
+  await family(
+    {
+      steps: [{ name: 'p', retry: { ...TWICE, backoff: 'linear', baseMs: 1_000, maxMs: 5_000 } }],
+      doing: {
+        p: [
+          { spawn: ['a', 'b'], what: 'retryable' },
+          { spawn: ['a', 'b'], what: 'permanent' },
+        ],
+        'p.a': { delayMs: 500 },
+        'p.b': { delayMs: 60_000 },
+      },
+    },
+    async (f) => {
+      await f.until(() => f.state('p') === 'waiting_for_retry', 'the parent waits to be tried again');
+      await f.until(() => f.state('p.a') === 'complete', 'a child goes on meanwhile');
+      assert.equal(f.state('p'), 'waiting_for_retry');
+      await f.end();
+      assert.deepEqual(f.states('p', 'p.a', 'p.b'), ['error', 'complete', 'cancelled: parent_failed']);
+      assert.equal(f.times('p.a'), 1, 'the retry adopted it');
+    },
+  );
 });
 
 test('a retry that does not ask for a child again: it is cancelled when run returns, and finalize does not see it', async () => {
-  await family({ traits: { p: { finalize: true }, child: { abort: true } }, doing: { p: [{ spawn: ['a', 'b'], what: 'retryable' }, { spawn: ['b'] }], '*': { delayMs: 60_000 }, 'p.b': { delayMs: 100 } } }, async (f) => {
-    await f.end();
-    assert.deepEqual(f.states('p', 'p.a', 'p.b'), ['complete', 'cancelled: not_respawned', 'complete']);
-    assert.deepEqual(f.aborts('p.a'), ['aborting', 'aborted']);
-    assert.deepEqual([f.times('p'), f.times('p.b'), f.times('p finalize')], [2, 1, 1]);
-  });
+  await family(
+    {
+      traits: { p: { finalize: true }, child: { abort: true } },
+      doing: { p: [{ spawn: ['a', 'b'], what: 'retryable' }, { spawn: ['b'] }], '*': { delayMs: 60_000 }, 'p.b': { delayMs: 100 } },
+    },
+    async (f) => {
+      await f.end();
+      assert.deepEqual(f.states('p', 'p.a', 'p.b'), ['complete', 'cancelled: not_respawned', 'complete']);
+      assert.deepEqual(f.aborts('p.a'), ['aborting', 'aborted']);
+      assert.deepEqual([f.times('p'), f.times('p.b'), f.times('p finalize')], [2, 1, 1]);
+    },
+  );
 });
 
 test('identity without a key is the position with handler and inputs: the same is adopted, another fails the parent for good', async () => {
@@ -286,19 +322,22 @@ test('identity without a key is the position with handler and inputs: the same i
 
 test('rows 20 and 22: finalize has what run returned, also after a restart; without a value of its own that is the result', async () => {
   for (const what of ['ok', 'nothing'] as const) {
-    await family({ traits: FINALIZING, doing: { p: { spawn: [{ key: 'a', retry: TWICE }] }, 'p.a': { delayMs: 1_000 }, 'p finalize': { what } } }, async (f) => {
-      await f.until(() => f.state('p') === 'waiting_for_children', 'the parent waits');
-      await f.crash();
-      // That `own` is what run returned is checked with every dispatch of the world.
-      await f.end();
-      const result = (await f.world.complete(f.world.engine.result(f.id), 'result')) as { p: { by: string } };
-      const t = f.world.task(f.id);
-      assert.equal(result.p.by, `${t.id}/0/${what === 'ok' ? t.rows[0].token : 1}`);
-    });
+    await family(
+      { traits: FINALIZING, doing: { p: { spawn: [{ key: 'a', retry: TWICE }] }, 'p.a': { delayMs: 1_000 }, 'p finalize': { what } } },
+      async (f) => {
+        await f.until(() => f.state('p') === 'waiting_for_children', 'the parent waits');
+        await f.crash();
+        // That `own` is what run returned is checked with every dispatch of the world.
+        await f.end();
+        const result = (await f.world.complete(f.world.engine.result(f.id), 'result')) as { p: { by: string } };
+        const t = f.world.task(f.id);
+        assert.equal(result.p.by, `${t.id}/0/${what === 'ok' ? t.rows[0].token : 1}`);
+      },
+    );
   }
 });
 
-test('rows 14 and 19: children are steps of their parent\'s task, and end with its deadline', async () => {
+test("rows 14 and 19: children are steps of their parent's task, and end with its deadline", async () => {
   await family({ template: { deadlineMs: 10_000 }, traits: ABORTING, doing: { p: { spawn: ['a'] }, '*': { delayMs: 60_000 } } }, async (f) => {
     await f.end();
     assert.deepEqual([f.state('p'), f.state('p.a'), f.taskState], ['cancelled: expired', 'cancelled: expired', 'error']);
@@ -308,13 +347,26 @@ test('rows 14 and 19: children are steps of their parent\'s task, and end with i
 });
 
 test('row 73 (I6): an attempt that a crash takes is counted, of children as of parents', async () => {
-  await family({ doing: { p: { spawn: [{ key: 'a', retry: ONCE }, { key: 'b', retry: TWICE }] }, '*': { delayMs: 60_000 } } }, async (f) => {
-    await f.until(() => f.state('p') === 'waiting_for_children', 'the parent waits');
-    await f.crash();
-    await f.end();
-    assert.deepEqual(f.states('p', 'p.a'), ['error', 'error']);
-    assert.match(f.world.task(f.id).rows[1].error!, /attempt_lost/);
-  });
+  await family(
+    {
+      doing: {
+        p: {
+          spawn: [
+            { key: 'a', retry: ONCE },
+            { key: 'b', retry: TWICE },
+          ],
+        },
+        '*': { delayMs: 60_000 },
+      },
+    },
+    async (f) => {
+      await f.until(() => f.state('p') === 'waiting_for_children', 'the parent waits');
+      await f.crash();
+      await f.end();
+      assert.deepEqual(f.states('p', 'p.a'), ['error', 'error']);
+      assert.match(f.world.task(f.id).rows[1].error!, /attempt_lost/);
+    },
+  );
 });
 
 test('row 77: a child of a handler that nobody has is refused, and fails the parent for good', async () => {
@@ -326,57 +378,39 @@ test('row 77: a child of a handler that nobody has is refused, and fails the par
 });
 
 test('§15: three levels: a failure at the bottom climbs, and takes the branches beside it', async () => {
-  await family({ traits: ABORTING, doing: { p: { spawn: ['mid', 'side'] }, 'p.mid': { spawn: ['low', 'calm'] }, 'p.mid.low': { what: 'permanent', delayMs: 50 }, '*': { delayMs: 60_000 } } }, async (f) => {
-    await f.end();
-    assert.deepEqual(f.states('p', 'p.mid', 'p.mid.low', 'p.mid.calm', 'p.side'), ['error', 'error', 'error', 'cancelled: sibling_failed', 'cancelled: sibling_failed']);
-    assert.equal(f.taskState, 'error');
-  });
+  await family(
+    {
+      traits: ABORTING,
+      doing: { p: { spawn: ['mid', 'side'] }, 'p.mid': { spawn: ['low', 'calm'] }, 'p.mid.low': { what: 'permanent', delayMs: 50 }, '*': { delayMs: 60_000 } },
+    },
+    async (f) => {
+      await f.end();
+      assert.deepEqual(f.states('p', 'p.mid', 'p.mid.low', 'p.mid.calm', 'p.side'), [
+        'error',
+        'error',
+        'error',
+        'cancelled: sibling_failed',
+        'cancelled: sibling_failed',
+      ]);
+      assert.equal(f.taskState, 'error');
+    },
+  );
 });
 
 test('a cancel while the parent runs, before and after each of its commits, leaves nothing running and nothing unsaid', async () => {
   for (let after = 1; after < 14; after++) {
-    const f = await StagedFamily.open({ traits: { p: { finalize: true, abort: true }, child: { abort: true } }, slots: 2, doing: { p: { spawn: keys(3), delayMs: 10 }, '*': { delayMs: 20 } } });
+    const f = await StagedFamily.open({
+      traits: { p: { finalize: true, abort: true }, child: { abort: true } },
+      slots: 2,
+      doing: { p: { spawn: keys(3), delayMs: 10 }, '*': { delayMs: 20 } },
+    });
     try {
-      for (let i = 0; i < 10_000 && f.world.mirror.commits < after && !f.world.settled(); i++) if (!(await f.world.machine.stepOnce())) f.world.machine.fireNext();
+      for (let i = 0; i < 10_000 && f.world.mirror.commits < after && !f.world.settled(); i++)
+        if (!(await f.world.machine.stepOnce())) f.world.machine.fireNext();
       await f.world.complete(f.world.cancelStep(f.id, 'p'), 'cancel');
       await f.end();
     } finally {
       f.world.close();
     }
-  }
-});
-
-test('S1, §15: a submission carries its children: all or nothing, ready at once beside the parent, which ends after both', async () => {
-  const f = new StagedFamily({ traits: { work: { finalize: true } }, doing: { upload: { delayMs: 50 }, part: { delayMs: 500 } }, slots: 3 });
-  try {
-    await f.world.boot();
-    const part = (name: string) => ({ name, handler: 'work', parent_id: 'upload', tied: true });
-    const wrong = f.world.engine.submitTree({ elements: [{ name: 'upload', handler: 'work' }, part('one'), { ...part('two'), priority: 9 }] });
-    await assert.rejects(f.world.complete(wrong, 'submit'), /priority/);
-    assert.equal(f.world.mirror.tasks.size, 0);
-    f.id = (await f.world.complete(f.world.submitTree([{ name: 'upload', handler: 'work', children: [{ name: 'part', handler: 'work' }, { name: 'last', handler: 'work' }] }]), 'submit'))!;
-    await f.until(() => f.state('upload') === 'in_progress', 'they run');
-    assert.deepEqual(f.states('part', 'last'), ['in_progress', 'in_progress']);
-    await f.until(() => f.state('upload') === 'waiting_for_children', 'the parent has returned');
-    await f.end();
-    assert.deepEqual([f.times('upload'), f.times('upload finalize'), f.taskState], [1, 1, 'complete']);
-  } finally {
-    f.world.close();
-  }
-});
-
-test('S1: a folder with tied children runs nothing and ends as they do; a child that waits for another comes after it', async () => {
-  const f = new StagedFamily({ lacks: (handler) => handler === 'folder', doing: { bad: { what: 'permanent' } } });
-  try {
-    await f.world.boot();
-    f.id = (await f.world.complete(
-      f.world.submitTree([{ name: 'folder', children: [{ name: 'bad', handler: 'work', retry: { max_attempts: 1 } }, { name: 'next', handler: 'work', dependencies: ['bad'] }] }]),
-      'submit',
-    ))!;
-    await f.end();
-    assert.deepEqual([f.state('folder'), f.state('bad'), f.ran], ['error', 'error', ['bad']]);
-    assert.match(f.state('next'), /^cancelled: (dependency_failed|sibling_failed)$/);
-  } finally {
-    f.world.close();
   }
 });

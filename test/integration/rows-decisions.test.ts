@@ -1,66 +1,27 @@
 /** Rows of the behaviour list about decisions, each on the real engine and in three forms: typed builder, builder without types, YAML. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { DatabaseSync } from 'node:sqlite';
-import path from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import {
-  type AnyTemplate,
-  type FailurePolicy,
   loadTemplateFile,
   none,
-  PermanentError,
   route,
-  type StepView,
-  type TaskHandle,
   template,
-  type TemplateRegistration,
   to,
   Tutti,
-  type UntypedStepContext,
+  type AnyTemplate,
+  type FailurePolicy,
+  type TaskHandle,
+  type TemplateRegistration,
 } from '../../src/main.ts';
+import { Hold, opened, quiet, shown, stepIs, storeFile, whole, type Work } from '../support/live-task.ts';
 
-/** A place where handlers wait until the test lets them go on. */
-class Gate {
-  readonly #open: (() => void)[] = [];
-  readonly #waiting: (() => void)[] = [];
-  passed = 0;
-  arrived = 0;
-  /** Called by a handler. */
-  wait(): Promise<void> {
-    this.arrived++;
-    for (const tell of this.#waiting.splice(0)) tell();
-    return new Promise((done) => void this.#open.push(done));
-  }
-  /** Resolves when so many handlers have come. */
-  async until(n: number): Promise<void> {
-    while (this.arrived < n) await new Promise<void>((done) => void this.#waiting.push(done));
-  }
-  open(): void {
-    for (const done of this.#open.splice(0)) done();
-  }
-}
-
-const quiet = (): void => undefined;
-async function opened(t: TestContext, templates: (AnyTemplate | TemplateRegistration)[], handlers: Record<string, (ctx: UntypedStepContext) => unknown> = {}) {
-  const tutti = await Tutti.open({ store: ':memory:', templates, handlers, logger: quiet });
-  t.after(() => tutti.close({ drain: 0 }));
-  return tutti;
-}
-
-const statesOf = (steps: readonly StepView[]): Record<string, string> =>
-  Object.fromEntries(steps.map((s) => [s.name, s.reason === null ? s.state : `${s.state} (${s.reason})`]));
-const shown = async (task: TaskHandle): Promise<Record<string, string>> => statesOf(await task.steps());
-const whole = async (tutti: Tutti, task: TaskHandle): Promise<Record<string, string>> =>
-  statesOf(await tutti.engine.steps(task.id, { includeNotTaken: true }));
-
-type Work = (ctx: UntypedStepContext) => unknown;
-const chosenFor = (amount: number): string[] => (amount < 1000 ? ['auto_approve'] : amount < 5000 ? ['manager_approval'] : ['manager_approval', 'finance_review']);
+const chosenFor = (amount: number): string[] =>
+  amount < 1000 ? ['auto_approve'] : amount < 5000 ? ['manager_approval'] : ['manager_approval', 'finance_review'];
 const taken = (results: Record<string, unknown>): string[] => Object.keys(results).filter((name) => results[name] !== undefined);
 
 /** approval_routing of the specification; `gates` holds back the steps it names. */
-const code = (gates: Record<string, Gate> = {}): Record<string, Work> => {
+const code = (gates: Record<string, Hold> = {}): Record<string, Work> => {
   const gated =
     (name: string, fn: Work): Work =>
     async (ctx) => {
@@ -94,7 +55,11 @@ const typed = (c: Record<string, Work>): AnyTemplate =>
         return route(chosenFor(ctx.input.amount) as 'auto_approve'[]);
       },
     )
-    .step('finalize_approval', { after: ['auto_approve', 'manager_approval', 'finance_review'] }, async (ctx) => (await c.finalize_approval(ctx as never)) as string[]);
+    .step(
+      'finalize_approval',
+      { after: ['auto_approve', 'manager_approval', 'finance_review'] },
+      async (ctx) => (await c.finalize_approval(ctx as never)) as string[],
+    );
 
 const untyped = (c: Record<string, Work>): AnyTemplate =>
   template(ID)
@@ -132,14 +97,14 @@ const FORMS: Record<string, (c: Record<string, Work>) => [AnyTemplate | Template
 
 for (const [form, make] of Object.entries(FORMS)) {
   describe(`approval routing, ${form}`, () => {
-    const start = async (t: TestContext, amount: number, gates: Record<string, Gate> = {}): Promise<{ tutti: Tutti; task: TaskHandle }> => {
+    const start = async (t: TestContext, amount: number, gates: Record<string, Hold> = {}): Promise<{ tutti: Tutti; task: TaskHandle }> => {
       const [definition, handlers] = make(code(gates));
-      const tutti = await opened(t, [definition], handlers);
+      const tutti = await opened(t, [definition], { handlers });
       return { tutti, task: await tutti.submit('approvals/approval_routing@1.0.0', { amount }) };
     };
 
     test('row 28: on creation exactly 2 steps exist: validate_request, routing_decision', async (t) => {
-      const gate = new Gate();
+      const gate = new Hold();
       const { tutti, task } = await start(t, 500, { validate_request: gate });
       await gate.until(1);
       assert.deepEqual(await shown(task), { validate_request: 'in_progress', routing_decision: 'pending' });
@@ -156,7 +121,12 @@ for (const [form, make] of Object.entries(FORMS)) {
     test('row 29: 500 goes to auto_approve and finalize_approval, no manager, no finance, 4 steps in all', async (t) => {
       const { tutti, task } = await start(t, 500);
       assert.deepEqual(await task.result(), { finalize_approval: ['auto_approve'] });
-      assert.deepEqual(await shown(task), { validate_request: 'complete', routing_decision: 'complete', auto_approve: 'complete', finalize_approval: 'complete' });
+      assert.deepEqual(await shown(task), {
+        validate_request: 'complete',
+        routing_decision: 'complete',
+        auto_approve: 'complete',
+        finalize_approval: 'complete',
+      });
       const view = await task.view();
       assert.deepEqual([view.totalSteps, view.completedSteps, view.completionPercentage], [4, 4, 100]);
       const all = await whole(tutti, task);
@@ -170,7 +140,7 @@ for (const [form, make] of Object.entries(FORMS)) {
     });
 
     test('row 31: 10000 goes to manager and finance in parallel, finalize waits for both, 5 steps in all', async (t) => {
-      const both = new Gate();
+      const both = new Hold();
       const { task } = await start(t, 10_000, { manager_approval: both, finance_review: both });
       await both.until(2);
       const before = await shown(task);
@@ -206,19 +176,31 @@ test('row 32: no_branches creates nothing, the task completes with what it had',
 });
 
 test('row 33: an unchosen step is explained, asked for or not, before and after', async (t) => {
-  const gate = new Gate();
+  const gate = new Hold();
   const tutti = await opened(t, [three(async () => (await gate.wait(), to('a')))]);
   const task = await tutti.submit(THREE, {});
   await gate.until(1);
-  assert.deepEqual((await task.explain()).map((e) => e.name), ['first', 'choose']);
+  assert.deepEqual(
+    (await task.explain()).map((e) => e.name),
+    ['first', 'choose'],
+  );
   const [b] = await task.explain('b');
-  assert.deepEqual([b.state, b.runnable, b.gates.map((g) => [g.kind, g.message])], ['undecided', false, [['undecided', 'It does not exist yet: choose has not chosen.']]]);
+  assert.deepEqual(
+    [b.state, b.runnable, b.gates.map((g) => [g.kind, g.message])],
+    ['undecided', false, [['undecided', 'It does not exist yet: choose has not chosen.']]],
+  );
   const [join] = await task.explain('join');
-  assert.deepEqual(join.gates.map((g) => [g.kind, g.message]), [['undecided', 'It does not exist yet: a, b, c have not been chosen.']]);
+  assert.deepEqual(
+    join.gates.map((g) => [g.kind, g.message]),
+    [['undecided', 'It does not exist yet: a, b, c have not been chosen.']],
+  );
   gate.open();
   await task.done();
   const [gone] = await task.explain('b');
-  assert.deepEqual([gone.state, gone.runnable, gone.gates.map((g) => [g.kind, g.message])], ['not_taken', false, [['not_taken', 'It was not taken: nothing chose it.']]]);
+  assert.deepEqual(
+    [gone.state, gone.runnable, gone.gates.map((g) => [g.kind, g.message])],
+    ['not_taken', false, [['not_taken', 'It was not taken: nothing chose it.']]],
+  );
 });
 
 test('row 34: a decision that names two steps creates both and the convergence; edges lead from the decision to each', async (t) => {
@@ -240,15 +222,23 @@ test('row 34: a decision that names two steps creates both and the convergence; 
 });
 
 test('row 35: a convergence over a, b and c of which only a is chosen runs after a alone', async (t) => {
-  const gate = new Gate();
+  const gate = new Hold();
   const t3 = template('rows/one@1.0.0')
-    .decision('choose', {}, { a: (b) => b.step('a', async () => (await gate.wait(), 'a')), b: (b) => b.step('b', () => 'b'), c: (b) => b.step('c', () => 'c') }, () => to('a'))
+    .decision(
+      'choose',
+      {},
+      { a: (b) => b.step('a', async () => (await gate.wait(), 'a')), b: (b) => b.step('b', () => 'b'), c: (b) => b.step('c', () => 'c') },
+      () => to('a'),
+    )
     .step('join', { after: ['a', 'b', 'c'] }, ({ results }) => [results.a ?? null, results.b ?? null, results.c ?? null]);
   const tutti = await opened(t, [t3]);
   const task = await tutti.submit(t3, {});
   await gate.until(1);
   assert.equal((await task.step('join')).state, 'pending');
-  assert.deepEqual((await task.explain('join'))[0].gates.map((g) => g.message), ['It waits for a (required), which is in_progress.']);
+  assert.deepEqual(
+    (await task.explain('join'))[0].gates.map((g) => g.message),
+    ['It waits for a (required), which is in_progress.'],
+  );
   gate.open();
   assert.deepEqual(await task.result(), { join: ['a', null, null] });
 });
@@ -264,7 +254,7 @@ test('row 36: a decision that names what it may not fails for good, with the nam
   ];
   let body: unknown;
   let calls = 0;
-  const store = path.join(folderOf(t), 'a.db');
+  const store = storeFile(t);
   const tutti = await Tutti.open({ store, templates: [three(() => (calls++, body))], logger: quiet });
   t.after(() => tutti.close());
   for (const [says, wrong] of cases) {
@@ -273,7 +263,10 @@ test('row 36: a decision that names what it may not fails for good, with the nam
     const task = await tutti.submit(THREE, {});
     const end = await task.done();
     assert.equal(end.state, 'error');
-    assert.deepEqual(end.failedSteps.map((s) => [s.name, s.error?.code]), [['choose', 'invalid_decision']]);
+    assert.deepEqual(
+      end.failedSteps.map((s) => [s.name, s.error?.code]),
+      [['choose', 'invalid_decision']],
+    );
     assert.match(end.failedSteps[0].error?.message ?? '', says);
     assert.equal(calls, 1);
     assert.deepEqual(await shown(task), { first: 'complete', choose: 'error' });
@@ -282,7 +275,10 @@ test('row 36: a decision that names what it may not fails for good, with the nam
   const db = new DatabaseSync(store, { readOnly: true });
   const letters = db.prepare('select reason, count(*) as n from dead_letters where resolved_at is null group by reason').all();
   db.close();
-  assert.deepEqual(letters.map((l) => ({ ...l })), [{ reason: 'permanent_failure', n: cases.length }]);
+  assert.deepEqual(
+    letters.map((l) => ({ ...l })),
+    [{ reason: 'permanent_failure', n: cases.length }],
+  );
 });
 
 test('row 37: an unknown task is NOT_FOUND', async (t) => {
@@ -290,179 +286,9 @@ test('row 37: an unknown task is NOT_FOUND', async (t) => {
   await assert.rejects(tutti.get('019400000000-7000-8000-000000000000'.replace('019400000000', '01940000-0000')), { code: 'NOT_FOUND' });
 });
 
-describe('decisions that end otherwise', () => {
-  test('one that fails at first is tried again, and what it then chooses comes to be', async (t) => {
-    const tutti = await opened(t, [
-      three(({ attempt }) => {
-        if (attempt === 1) throw new Error('not yet');
-        return to('b');
-      }),
-    ]);
-    const task = await tutti.submit(THREE, {});
-    assert.deepEqual(await task.result(), { join: ['b'] });
-    assert.equal((await task.step('choose')).attempts, 2);
-  });
-
-  for (const policy of ['fail', 'fail_fast'] as const) {
-    test(`one that fails for good under policy ${policy}: nothing of it comes to be, the task fails`, async (t) => {
-      const tutti = await opened(t, [
-        three(
-          () => {
-            throw new PermanentError('cannot choose');
-          },
-          { policy },
-        ),
-      ]);
-      const task = await tutti.submit(THREE, {});
-      assert.equal((await task.done()).state, 'error');
-      assert.deepEqual(await whole(tutti, task), { first: 'complete', choose: 'error', a: 'not_taken', b: 'not_taken', c: 'not_taken', join: 'not_taken' });
-      assert.equal((await task.view()).totalSteps, 2);
-    });
-  }
-
-  test('one that fails for good under policy block: the task waits for a person, whose reset has it choose', async (t) => {
-    let wrong = true;
-    const tutti = await opened(t, [
-      three(
-        () => {
-          if (wrong) throw new PermanentError('cannot choose');
-          return to('a', 'b');
-        },
-        { policy: 'block' },
-      ),
-    ]);
-    const task = await tutti.submit(THREE, {});
-    await stateOf(task, 'blocked_by_failures');
-    assert.deepEqual(await shown(task), { first: 'complete', choose: 'error' });
-    wrong = false;
-    await task.reset('choose');
-    assert.deepEqual(await task.result(), { join: ['a', 'b'] });
-  });
-
-  test('one of a task that is cancelled: nothing comes to be, also of what it returns later', async (t) => {
-    const gate = new Gate();
-    const tutti = await opened(t, [three(async () => (await gate.wait(), to('a')))]);
-    const task = await tutti.submit(THREE, {});
-    await gate.until(1);
-    await task.cancel({ reason: 'not wanted' });
-    gate.open();
-    assert.equal((await task.done()).state, 'cancelled');
-    assert.deepEqual(await whole(tutti, task), {
-      first: 'complete',
-      choose: 'cancelled (task_ended)',
-      a: 'not_taken',
-      b: 'not_taken',
-      c: 'not_taken',
-      join: 'not_taken',
-    });
-  });
-
-  test('an optional edge to a step that is not taken says so, and one to a step that failed says how', async (t) => {
-    const t4 = template('rows/optional@1.0.0')
-      .decision(
-        'choose',
-        {},
-        {
-          a: (b) =>
-            b.step('a', { retry: { maxAttempts: 1 } }, (): string => {
-              throw new Error('broken');
-            }),
-          b: (b) => b.step('b', () => 'b'),
-        },
-        () => to('a'),
-      )
-      .step('join', { after: { a: 'optional', b: 'optional' } }, ({ results }) => [results.a.state, results.b.state]);
-    const tutti = await opened(t, [t4]);
-    const task = await tutti.submit(t4, {});
-    assert.deepEqual(await task.result(), { join: ['error', 'not_taken'] });
-    assert.deepEqual((await task.view()).failedStepNames, ['a']);
-  });
-
-  test('a chosen step that needs one which failed long before ends visibly, and the task fails, whatever the failure was before', async (t) => {
-    for (const policy of ['fail', 'block'] as const) {
-      const gate = new Gate();
-      const t5 = template(`rows/late_${policy}@1.0.0`, { onFailure: policy })
-        .step('broken', { retry: { maxAttempts: 1 } }, (): number => {
-          throw new Error('broken');
-        })
-        .step('looks', { after: { broken: 'optional' } }, ({ results }) => results.broken.state)
-        .decision('choose', { after: ['looks'] }, { a: (b) => b.step('a', { after: ['broken'] }, () => 'a') }, async () => (await gate.wait(), to('a')));
-      const tutti = await opened(t, [t5]);
-      const task = await tutti.submit(t5, {});
-      await gate.until(1);
-      assert.equal((await task.view()).state, 'steps_in_process');
-      gate.open();
-      await stateOf(task, policy === 'block' ? 'blocked_by_failures' : 'error');
-      assert.equal((await shown(task)).a, policy === 'block' ? 'pending' : 'cancelled (dependency_failed)');
-      await tutti.engine.task(task.id);
-      assert.equal(tutti.engine.metrics().reconcilerRepairs, 0);
-    }
-  });
-});
-
-describe('several decisions', () => {
-  const nested = (inner: string[], chosen: string[]): AnyTemplate =>
-    template('rows/nested@1.0.0')
-      .untyped()
-      .decision(
-        'outer',
-        {},
-        {
-          deep: (b) =>
-            b
-              .step('x', () => 'x')
-              .decision('inner', { after: ['x'] }, { p: (c) => c.step('p', () => 'p'), q: (c) => c.step('q', { after: ['x'] }, () => 'q') }, () => route(inner))
-              .step('joined', { after: ['p', 'q'] }, ({ results }) => taken(results)),
-          flat: (b) => b.step('only', () => 'only'),
-        },
-        () => route(chosen),
-      )
-      .step('end', { after: ['joined', 'only'] }, ({ results }) => taken(results))
-      .step('last', { after: ['end'] }, ({ results }) => results.end);
-  const cases: [inner: string[], outer: string[], exist: string, result: unknown][] = [
-    [['p'], ['deep'], 'outer x inner p joined end last', { last: ['joined'] }],
-    [['p', 'q'], ['deep', 'flat'], 'outer x inner p q joined only end last', { last: ['joined', 'only'] }],
-    [[], ['deep', 'flat'], 'outer x inner only end last', { last: ['only'] }],
-    [['q'], ['flat'], 'outer only end last', { last: ['only'] }],
-    [[], ['deep'], 'outer x inner', { }],
-    [['p'], [], 'outer', { }],
-  ];
-  for (const [inner, outer, exist, result] of cases) {
-    test(`nested: outer gives [${outer.join()}], inner [${inner.join()}]: ${exist}`, async (t) => {
-      const tutti = await opened(t, [nested(inner, outer)]);
-      const task = await tutti.submit('rows/nested@1.0.0', {});
-      assert.equal((await task.done()).state, 'complete');
-      assert.equal((await task.steps()).map((s) => s.name).join(' '), exist);
-      if (Object.keys(result as object).length > 0) assert.deepEqual(await task.result(), result);
-    });
-  }
-
-  test('two decisions feed one convergence: it waits for both to have decided, and for what each chose', async (t) => {
-    const slow = new Gate();
-    const two = (second: string[]): AnyTemplate =>
-      template(`rows/two_${second.join('') || 'none'}@1.0.0`)
-        .untyped()
-        .decision('one', {}, { a: (b) => b.step('a', () => 'a'), b: (b) => b.step('b', () => 'b') }, () => to('a'))
-        .decision('two', {}, { c: (b) => b.step('c', () => 'c'), d: (b) => b.step('d', () => 'd') }, async () => (await slow.wait(), route(second)))
-        .step('join', { after: ['a', 'b', 'c', 'd'] }, ({ results }) => taken(results));
-    for (const [i, [second, joined]] of ([[['d'], ['a', 'd']], [[], ['a']]] as [string[], string[]][]).entries()) {
-      const t6 = two(second);
-      const tutti = await opened(t, [t6]);
-      const task = await tutti.submit(t6.id, {});
-      await slow.until(i + 1);
-      await stepIs(task, 'a', 'complete');
-      assert.equal((await task.step('join')).state, 'pending');
-      const [said] = await task.explain('join');
-      assert.deepEqual(said.gates.map((g) => g.message), ['It waits for c (required), which is undecided.', 'It waits for d (required), which is undecided.']);
-      slow.open();
-      assert.deepEqual(await task.result(), { join: joined });
-    }
-  });
-});
-
 test('a task that is begun anew after its process has gone decides as it would have, and nothing is there twice', async (t) => {
-  const store = path.join(folderOf(t), 'a.db');
-  const gate = new Gate();
+  const store = storeFile(t);
+  const gate = new Hold();
   const flow = (hold: boolean): AnyTemplate => typed(code(hold ? { manager_approval: gate } : {}));
   const first = await Tutti.open({ store, templates: [flow(true)], logger: quiet });
   const task = await first.submit('approvals/approval_routing@1.0.0', { amount: 7000 });
@@ -475,30 +301,19 @@ test('a task that is begun anew after its process has gone decides as it would h
   t.after(() => second.close());
   const again = await second.get(task.id);
   assert.deepEqual(await again.result(), { finalize_approval: ['manager_approval', 'finance_review'] });
-  assert.deepEqual((await again.steps()).map((s) => s.id), before);
-  assert.deepEqual((await again.steps()).map((s) => [s.name, s.attempts]), [
-    ['validate_request', 1],
-    ['routing_decision', 1],
-    ['manager_approval', 2],
-    ['finance_review', 1],
-    ['finalize_approval', 1],
-  ]);
+  assert.deepEqual(
+    (await again.steps()).map((s) => s.id),
+    before,
+  );
+  assert.deepEqual(
+    (await again.steps()).map((s) => [s.name, s.attempts]),
+    [
+      ['validate_request', 1],
+      ['routing_decision', 1],
+      ['manager_approval', 2],
+      ['finance_review', 1],
+      ['finalize_approval', 1],
+    ],
+  );
   assert.deepEqual((await whole(second, again)).auto_approve, 'not_taken');
 });
-
-function folderOf(t: TestContext): string {
-  const folder = mkdtempSync(path.join(tmpdir(), 'tutti-decisions-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
-/** Waits for the event that says so. */
-async function stateOf(task: TaskHandle, state: string): Promise<void> {
-  for await (const e of task.events()) if (e.type === 'task.state' && e.data.state === state) return;
-  assert.fail(`the task ended without being ${state}`);
-}
-
-async function stepIs(task: TaskHandle, name: string, state: string): Promise<void> {
-  for await (const e of task.events()) if (e.type === 'step.state' && e.data.step === name && e.data.state === state) return;
-  assert.fail(`the task ended without ${name} being ${state}`);
-}

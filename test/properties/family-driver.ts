@@ -60,8 +60,9 @@ export class FamilyDriver {
       this.graph = createTask(this.out, { id: TASK_ID, template: null, shape, nodes, priority: undefined, input: '{}', tags: null, meta: null });
     }
     this.commit();
+    const rest = o.nodes?.map((definition): NewNode => ({ definition, inputs: '{}' })) ?? null;
     while (this.graph.arriving >= 0) {
-      arrive(this.out, this.graph);
+      arrive(this.out, this.graph, rest);
       this.commit();
     }
   }

@@ -43,7 +43,9 @@ test(`the history keeps the last ${MAX_YIELD_HISTORY} places`, async () => {
 });
 
 test('a plain checkpoint before it is replaced, and its history is none', async () => {
-  const r = rig((ctx: UntypedStepContext) => ((ctx.lastCheckpoint as YieldedCheckpoint).cursor === 9 ? 'done' : ctx.checkpointYield({ cursor: 9, itemsProcessed: 1 })));
+  const r = rig((ctx: UntypedStepContext) =>
+    (ctx.lastCheckpoint as YieldedCheckpoint).cursor === 9 ? 'done' : ctx.checkpointYield({ cursor: 9, itemsProcessed: 1 }),
+  );
   assert.deepEqual(await r.run(assignment({ checkpoint: '{"mine":true,"history":3}' })), { ok: true, body: '"done"' });
   assert.equal((JSON.parse(r.port.checkpoints[0]) as YieldedCheckpoint).history.length, 1);
 });
@@ -57,8 +59,14 @@ test('a store that cannot keep it: checkpoint_error, to be tried again', async (
 });
 
 test('what is too large or cannot be stored: checkpoint_error, to be tried again', async () => {
-  assert.deepEqual(codeOf(await rig((ctx: UntypedStepContext) => ctx.checkpointYield({ cursor: 1n, itemsProcessed: 0 })).run(assignment())), ['checkpoint_error', true]);
-  assert.deepEqual(codeOf(await rig((ctx: UntypedStepContext) => ctx.checkpointYield({ cursor: 1, itemsProcessed: Number.NaN })).run(assignment())), ['checkpoint_error', true]);
+  assert.deepEqual(codeOf(await rig((ctx: UntypedStepContext) => ctx.checkpointYield({ cursor: 1n, itemsProcessed: 0 })).run(assignment())), [
+    'checkpoint_error',
+    true,
+  ]);
+  assert.deepEqual(codeOf(await rig((ctx: UntypedStepContext) => ctx.checkpointYield({ cursor: 1, itemsProcessed: Number.NaN })).run(assignment())), [
+    'checkpoint_error',
+    true,
+  ]);
 });
 
 test('told to stop while it is kept: it ends with the reason of the stop', async () => {

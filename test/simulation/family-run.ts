@@ -110,7 +110,16 @@ function behaviourOf(seed: number, trouble: number, wide: number): (a: Assignmen
   return (a, t) => {
     const r = seeded(seed, a.task, a.no, a.token);
     const dice = r.next();
-    const what = dice < trouble * 0.5 ? 'retryable' : dice < trouble * 0.7 ? 'permanent' : a.deadlineAt !== null && dice < trouble ? 'silent' : r.chance(0.2) ? 'nothing' : 'ok';
+    const what =
+      dice < trouble * 0.5
+        ? 'retryable'
+        : dice < trouble * 0.7
+          ? 'permanent'
+          : a.deadlineAt !== null && dice < trouble
+            ? 'silent'
+            : r.chance(0.2)
+              ? 'nothing'
+              : 'ok';
     const depth = depthOf(t, a.no);
     const shape = seeded(seed, a.task, a.no, 5);
     const wants = a.phase === 'run' && depth < 3 && t.facts.length < 60 + wide && shape.chance(depth === 0 ? 0.8 : 0.3);

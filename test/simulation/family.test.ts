@@ -22,12 +22,18 @@ test(one === undefined ? `${many} seeds: whatever fails and whenever it is kille
       for (const k of ['tasks', 'attempts', 'spawned', 'finalized', 'aborted', 'faults', 'kills'] as const) sums[k] += f[k];
       for (const [state, n] of Object.entries(f.ends)) ends[state] = (ends[state] ?? 0) + n;
     } catch (e) {
-      throw new Error(`seed ${seed} failed; replay it with TUTTI_SEED=${seed} node --conditions=tutti-source --test test/simulation/family.test.ts`, { cause: e });
+      throw new Error(`seed ${seed} failed; replay it with TUTTI_SEED=${seed} node --conditions=tutti-source --test test/simulation/family.test.ts`, {
+        cause: e,
+      });
     }
   }
   t.diagnostic(`${JSON.stringify(sums)} ${JSON.stringify(ends)}`);
   // A simulation that meets no trouble proves nothing.
-  if (many >= 100) assert.ok(sums.faults > 200 && sums.kills > 50 && sums.spawned > 2_000 && sums.finalized > 500 && sums.aborted > 500, 'faults, kills, spawns and hooks happened');
+  if (many >= 100)
+    assert.ok(
+      sums.faults > 200 && sums.kills > 50 && sums.spawned > 2_000 && sums.finalized > 500 && sums.aborted > 500,
+      'faults, kills, spawns and hooks happened',
+    );
 });
 
 test('the same seed gives the same run', async () => {

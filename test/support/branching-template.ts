@@ -37,7 +37,13 @@ function drawSteps(r: SeededRandom): StepDefinition[] {
       failureStrategy: r.pick(['continue_on_failure', 'isolate', 'fail_fast'] as const),
       cursorField: 'id',
     };
-    steps.push({ name: worker, type: 'batch_worker', handler: worker, dependencies: [{ name, required: true }], retry: { ...RETRY, maxAttempts: r.int(1, 2) } });
+    steps.push({
+      name: worker,
+      type: 'batch_worker',
+      handler: worker,
+      dependencies: [{ name, required: true }],
+      retry: { ...RETRY, maxAttempts: r.int(1, 2) },
+    });
   }
   for (const step of steps) {
     if (step.type !== 'decision' || !r.chance(0.3)) continue;
@@ -58,7 +64,7 @@ export type Answer = { ok: true; result: Json } | { ok: false; retryable: boolea
 
 /** What an attempt of a step gives; `trouble`: how often it fails. */
 export function answerOf(d: TemplateDefinition, step: string, seed: readonly number[], trouble: number): Answer {
-  const r = new SeededRandom(Math.floor(drawOf(...(seed as [number, number])) * 2 ** 32));
+  const r = new SeededRandom(Math.floor(drawOf(...seed) * 2 ** 32));
   const dice = r.next();
   if (dice < trouble) return { ok: false, retryable: dice < trouble * 0.6 };
   const rules = d.steps.find((s) => s.name === step);

@@ -3,7 +3,7 @@
  * the one that its rows give.
  */
 import assert from 'node:assert/strict';
-import { finishAttempt, endStopping, loseAttempt, startStep } from '../../src/core/decide-attempt.ts';
+import { finishAttempt, endStopping, loseAttempt, startStep, wakeStep } from '../../src/core/decide-attempt.ts';
 import { arrive, createTask, evaluateTask } from '../../src/core/decide-task.ts';
 import { Decisions } from '../../src/core/decisions.ts';
 import type { ChangeSet } from '../../src/core/changes.ts';
@@ -16,7 +16,7 @@ import { NO_TRAITS } from '../../src/core/phases.ts';
 import { compileShape, emptyShape } from '../../src/core/shape.ts';
 import { CANCEL_REASONS, STEP_STATES, Step } from '../../src/core/step-states.ts';
 import { TASK_STATES } from '../../src/core/task-states.ts';
-import { isAbsent } from '../../src/core/step-states.ts';
+import { isAbsent, isStepTerminal } from '../../src/core/step-states.ts';
 import type { StoredGraph } from '../../src/store/store.ts';
 import { SqliteStore } from '../../src/store/sqlite/store.ts';
 
@@ -115,6 +115,13 @@ export class CoreTask {
     });
   }
 
+  /** The next retry falls due. */
+  wake(): void {
+    const [[no, due]] = [...this.graph.retryAt].sort((a, b) => a[1] - b[1]);
+    this.now = Math.max(this.now, due);
+    this.turn((out, g) => wakeStep(out, g, no));
+  }
+
   /** Runs whatever becomes ready; `fails` names what does. Gives the names in the order they began. */
   runAll(fails: readonly string[] = []): string[] {
     const begun: string[] = [];
@@ -174,7 +181,12 @@ export class CoreTask {
       // A hook of a step that was reset goes on in peace; who reads it again cannot tell it from an attempt that is to stop.
       live: [...g.live].map(([no, a]) => [no, a.token, a.stopping || (a.phase === 2 && g.phaseOf(no) !== 2)]).sort((a, b) => Number(a[0]) - Number(b[0])),
       ready: [...g.ready.keys()].sort((a, b) => a - b),
-      families: [...g.families].map(([no, f]) => [no, f.open, f.failed, f.running]).sort((a, b) => a[0] - b[0]),
+      // What a parent that has ended knows of its children matters no more.
+      families: [...g.families]
+        .filter(([no]) => !isStepTerminal(g.state[no]))
+        .map(([no, f]) => [no, f.open, f.failed, f.running])
+        .filter(([, ...n]) => n.some((x) => x !== 0))
+        .sort((a, b) => a[0] - b[0]),
       results: [...g.results].sort((a, b) => a[0] - b[0]),
       nextSeq: g.nextSeq,
     });

@@ -196,7 +196,8 @@ export class FamilyMirror {
       }
       return;
     }
-    if (over(old.state) && (w.state !== old.state || w.error !== old.error || w.reason !== old.reason)) assert.fail(`was terminal, becomes ${w.state} (I5): ${at()}`);
+    if (over(old.state) && (w.state !== old.state || w.error !== old.error || w.reason !== old.reason))
+      assert.fail(`was terminal, becomes ${w.state} (I5): ${at()}`);
     const folder = t.facts[w.no].handler === '';
     if (w.token > old.token && !folder) {
       if (w.owner === null && w.state === IN_PROGRESS) assert.fail(`begins without an owner: ${at()}`);

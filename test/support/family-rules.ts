@@ -14,6 +14,7 @@ export const ERROR = 7;
 export const CANCELLED = 8;
 const RESOLVED = 9;
 const DEPENDENCY_FAILED = 0;
+const EXPIRED = 5;
 export const over = (state: number): boolean => state >= COMPLETE && state <= RESOLVED;
 const good = (state: number): boolean => state === COMPLETE || state === RESOLVED;
 const TASK_COMPLETE = 8;
@@ -173,8 +174,12 @@ export function checkFamilies(t: FamilyTask, ranAs: (no: number) => number): voi
   if (!taskOver(t.state)) return;
   const failed = t.rows.some((r) => state[r.no] === ERROR && !handled(t, r.no));
   if (t.state === TASK_COMPLETE && failed) assert.fail(`complete with an unhandled failure | ${showFamily(t)}`);
+  if (t.state === TASK_ERROR && !failed && !t.rows.some((r) => r.reason === EXPIRED)) assert.fail(`in error without a failure | ${showFamily(t)}`);
 }
 
 /** Whether the step's `onAbort` had to be asked for when it ended as it stands. */
 export const abortDue = (t: FamilyTask, r: FamilyRow): boolean =>
-  (r.state === ERROR || r.state === CANCELLED) && r.reason !== DEPENDENCY_FAILED && t.traits(t.facts[r.no].handler).abort && (r.attempts > 0 || t.facts[r.no].tied);
+  (r.state === ERROR || r.state === CANCELLED) &&
+  r.reason !== DEPENDENCY_FAILED &&
+  t.traits(t.facts[r.no].handler).abort &&
+  (r.attempts > 0 || t.facts[r.no].tied);

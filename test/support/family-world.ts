@@ -132,6 +132,11 @@ export class FamilyWorld {
     );
   }
 
+  /** The worker has other handlers than before. */
+  handlersChanged(): void {
+    this.#session.handlersChanged();
+  }
+
   /** kill -9: no timer, no promise, no commit of this life does anything any more. */
   kill(): void {
     if (this.life.alive) this.#count();
@@ -225,10 +230,17 @@ export class FamilyWorld {
     try {
       await this.machine.runUntil(() => this.settled(), limitMs, 'the end of all tasks');
     } catch (e) {
-      const stuck = [...this.mirror.tasks.values()].filter((t) => !taskOver(t.state) || t.rows.some((r) => r.owner !== null || !over(r.state)) || t.aborting.size > 0);
-      throw new Error(`not everything ended: ${stuck.map(showFamily).join(' || ')} | aborting ${stuck.map((t) => [...t.aborting].join(',')).join(' ')} | ${this.logged.slice(-3).join(' | ')}`, { cause: e });
+      const stuck = [...this.mirror.tasks.values()].filter(
+        (t) => !taskOver(t.state) || t.rows.some((r) => r.owner !== null || !over(r.state)) || t.aborting.size > 0,
+      );
+      throw new Error(
+        `not everything ended: ${stuck.map(showFamily).join(' || ')} | aborting ${stuck.map((t) => [...t.aborting].join(',')).join(' ')} | ${this.logged.slice(-3).join(' | ')}`,
+        { cause: e },
+      );
     }
     await this.machine.advanceBy(60_000);
+    // What was asked for during an outage may have come only now.
+    if (!this.settled()) await this.finish(limitMs);
   }
 
   check(): void {
@@ -244,7 +256,8 @@ export class FamilyWorld {
     assert.equal(this.#conflicts, 0, 'with one owner of the store nothing is ever decided on stale rows (I3)');
     assert.equal(this.#repairs, 0, `the reconciler repaired something: ${this.logged.filter((l) => l.includes('reconciler')).join(' | ')}`);
     // What an acknowledged spawn promised is there.
-    for (const r of this.order) if (r.phase === 'finalize') this.finalized++;
+    for (const r of this.order)
+      if (r.phase === 'finalize') this.finalized++;
       else if (r.phase === 'abort') this.aborted++;
   }
 
@@ -347,7 +360,10 @@ export class FamilyWorld {
       }
       const refused = await asked;
       if (refused !== null) {
-        this.#answer(r, { ok: false, error: { code: refused.toLowerCase(), message: 'spawn', retryable: refused !== 'SPAWN_MISMATCH' && refused !== 'INVALID_INPUT' } });
+        this.#answer(r, {
+          ok: false,
+          error: { code: refused.toLowerCase(), message: 'spawn', retryable: refused !== 'SPAWN_MISMATCH' && refused !== 'INVALID_INPUT' },
+        });
         return;
       }
     }
@@ -408,6 +424,8 @@ export class FamilyWorld {
     r.stoppedAt = this.machine.now();
     r.stopReason = s.reason;
     if (r.behaviour.onStop === 'ignore') return;
-    this.machine.soon(this.life, () => this.machine.guard(() => this.#answer(r, { ok: false, error: { code: 'cancelled', message: 'stopped as asked', retryable: true } })));
+    this.machine.soon(this.life, () =>
+      this.machine.guard(() => this.#answer(r, { ok: false, error: { code: 'cancelled', message: 'stopped as asked', retryable: true } })),
+    );
   }
 }

@@ -114,3 +114,14 @@ export class StagedFamily {
     await this.world.boot();
   }
 }
+
+/** Stages it, looks, and goes on to the end of all. */
+export async function family(o: FamilyStaging, look: (f: StagedFamily) => Promise<void> | void): Promise<void> {
+  const f = await StagedFamily.open(o);
+  try {
+    await look(f);
+    await f.end();
+  } finally {
+    f.world.close();
+  }
+}

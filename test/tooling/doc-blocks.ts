@@ -50,7 +50,8 @@ export function modulesOf(blocks: readonly DocBlock[]): DocModule[] {
     const file = /^\/\/ ([\w-]+\.ts)\b/.exec(block.code)?.[1];
     const last = modules.at(-1);
     if (file !== undefined) modules.push({ file, named: true, blocks: [block] });
-    else if (last === undefined || last.named || block.code.startsWith('import ')) modules.push({ file: `part-${modules.length + 1}.ts`, named: false, blocks: [block] });
+    else if (last === undefined || last.named || block.code.startsWith('import '))
+      modules.push({ file: `part-${modules.length + 1}.ts`, named: false, blocks: [block] });
     else last.blocks.push(block);
   }
   return modules;

@@ -59,7 +59,12 @@ const MARK = '\u0001';
 function compare(page: string, blocks: readonly DocBlock[], { code, out, err }: Ran): void {
   const where = `${page}, from line ${blocks[0].line}`;
   assert.equal(code, 0, `${where}: exit code ${code}\n${err}\n${out.replaceAll(MARK, '')}`);
-  const printed = new Map(out.split(MARK).slice(1).map((part) => [Number(/^\d+/.exec(part)?.[0]), part.slice(part.indexOf('\n') + 1)]));
+  const printed = new Map(
+    out
+      .split(MARK)
+      .slice(1)
+      .map((part) => [Number(/^\d+/.exec(part)?.[0]), part.slice(part.indexOf('\n') + 1)]),
+  );
   for (const block of blocks) {
     if (block.shown === null) continue;
     const text = printed.get(block.line) ?? '';
@@ -134,9 +139,16 @@ for (const { page, dir, blocks, modules } of pages) {
 test('the code of all pages is free of type errors', async () => {
   writeFileSync(
     path.join(top, 'tsconfig.json'),
-    JSON.stringify({ extends: path.join(root, 'tsconfig.json'), compilerOptions: { typeRoots: [path.join(root, 'node_modules/@types')] }, include: ['*/*.ts', 'broken.ts'] }),
+    JSON.stringify({
+      extends: path.join(root, 'tsconfig.json'),
+      compilerOptions: { typeRoots: [path.join(root, 'node_modules/@types')] },
+      include: ['*/*.ts', 'broken.ts'],
+    }),
   );
-  writeFileSync(path.join(top, 'broken.ts'), "import { template } from 'tutti';\ntemplate('a/b@1.0.0').step('a', () => 1).step('b', { after: ['zz'] }, () => 2);\n");
+  writeFileSync(
+    path.join(top, 'broken.ts'),
+    "import { template } from 'tutti';\ntemplate('a/b@1.0.0').step('a', () => 1).step('b', { after: ['zz'] }, () => 2);\n",
+  );
   const { out } = await run(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc'), '-p', top, '--pretty', 'false'], top, plain);
   // Those of the sources have a check of their own.
   const errors = out.split('\n').filter((line) => /^[\w-]+\/[\w-]+\.ts\(/.test(line));

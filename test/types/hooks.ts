@@ -53,7 +53,9 @@ const nothing = base.step('work', {}, () => ({ n: 1 }), { finalize: ({ own }) =>
 export type Nothing = Expect<Equal<ResultIn<typeof nothing>['work'], { readonly n: number }>>;
 const sometimes = base.step('work', {}, () => ({ n: 1 }), { finalize: async ({ own }) => (own.n > 1 ? 'many' : undefined) });
 export type Sometimes = Expect<Equal<ResultIn<typeof sometimes>['work'], { readonly n: number } | 'many'>>;
-const another = base.step('work', { mergedInputs: true }, ({ inputs }) => String(inputs.file), { finalize: ({ own, inputs }) => [own.length, Object.keys(inputs).length] });
+const another = base.step('work', { mergedInputs: true }, ({ inputs }) => String(inputs.file), {
+  finalize: ({ own, inputs }) => [own.length, Object.keys(inputs).length],
+});
 export type Another = Expect<Equal<ResultIn<typeof another>['work'], readonly number[]>>;
 export const known: AnyTemplate[] = [upload, onlyAbort, nothing, sometimes, another];
 
@@ -76,12 +78,15 @@ base.step('spawns', async ({ spawn, spawnAll }) => {
   void child.result;
   // @ts-expect-error it is no promise
   void child.then((x: unknown) => x);
-  const same: ChildRef = await child;
-  return [same.stepId, same.name, same.key, children.length] as const;
+  return [child.stepId, child.name, child.key, children.length] as const;
 });
 
+export type Unawaited = Expect<Equal<Awaited<ChildRef>, ChildRef>>;
+
 // --- a yield is no result
-const yields = base.step('walk', ({ checkpointYield, lastCheckpoint }) => (lastCheckpoint === undefined ? checkpointYield({ cursor: 1, itemsProcessed: 1 }) : { n: 1 }));
+const yields = base.step('walk', ({ checkpointYield, lastCheckpoint }) =>
+  lastCheckpoint === undefined ? checkpointYield({ cursor: 1, itemsProcessed: 1 }) : { n: 1 },
+);
 export type Yields = Expect<Equal<ResultIn<typeof yields>['walk'], { readonly n: number }>>;
 base.step('walk', async (ctx) => {
   // @ts-expect-error how far it is must be said
@@ -92,10 +97,5 @@ base.step('walk', async (ctx) => {
 // --- without types
 const loop = template('a/u@1.0.0')
   .untyped()
-  .step(
-    's',
-    {},
-    () => 1,
-    { finalize: async ({ own, children }) => [own, children] },
-  );
+  .step('s', {}, () => 1, { finalize: async ({ own, children }) => [own, children] });
 export type Loop = Expect<Equal<ResultIn<typeof loop>, Json>>;

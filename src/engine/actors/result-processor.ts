@@ -146,7 +146,10 @@ export class ResultProcessor implements Actor {
       }
       case 'execute': {
         if (executeTask(turn.out, g) || c.doubtful) turn.replies.push(() => c.done(g, null));
-        else turn.replies.push(() => c.done(null, new TuttiError('ILLEGAL_STATE', 'The task is running already.', { details: { state: TASK_STATES[g.taskState] } })));
+        else
+          turn.replies.push(() =>
+            c.done(null, new TuttiError('ILLEGAL_STATE', 'The task is running already.', { details: { state: TASK_STATES[g.taskState] } })),
+          );
         return true;
       }
       case 'add': {
@@ -246,7 +249,9 @@ export class ResultProcessor implements Actor {
 
 function stepEnded(g: TaskGraph, no: number, state: number): TuttiError {
   if (isAbsent(state)) return new TuttiError('ILLEGAL_STATE', `The step ${g.shape.names[no]} was not taken.`);
-  return new TuttiError('ILLEGAL_STATE', `The step has ended: ${STEP_STATES[state]}.`, { details: { state: STEP_STATES[state], current_status: simpleStatus(state as StepState) } });
+  return new TuttiError('ILLEGAL_STATE', `The step has ended: ${STEP_STATES[state]}.`, {
+    details: { state: STEP_STATES[state], current_status: simpleStatus(state as StepState) },
+  });
 }
 
 function ended(state: number): TuttiError {

@@ -132,19 +132,25 @@ export class StepEnqueuer implements Actor {
         const entries = aside.get(handler);
         if (entries === undefined) aside.set(handler, [e]);
         else entries.push(e);
-        const next = nextHeld(e.graph, e.no);
-        if (next !== undefined) queue.push({ graph: e.graph, ...next });
+        this.#passOn(e);
         continue;
       }
       // It was asked for while nobody was there to say whether there is a hook.
       if (e.graph.phaseOf(e.no) === Phase.abort && !dispatcher.traits(handler).abort) {
         forgoAbort(out, e.graph, e.no);
+        this.#passOn(e);
         continue;
       }
       startStep(out, e.graph, e.no);
       dispatcher.reserve(session, out.starts[out.starts.length - 1]);
       turn.replies.push(() => this.started++);
     }
+  }
+
+  /** It does not take the place among its siblings that it was let go for. */
+  #passOn({ graph, no }: ReadyEntry): void {
+    const next = nextHeld(graph, no);
+    if (next !== undefined) this.#p.queue.push({ graph, ...next });
   }
 
   /** False: the graph has to be read first. A stale timer does nothing. */

@@ -1,9 +1,8 @@
 import { ChangeSet } from '../../core/changes.ts';
 import { loseAttempt } from '../../core/decide-attempt.ts';
-import { arrive, evaluateTask } from '../../core/decide-task.ts';
+import { arrive, evaluateTask, resumeTask } from '../../core/decide-task.ts';
 import { TuttiError } from '../../core/errors.ts';
 import { payDebts, storeReady, takeBacklog } from '../../core/failure.ts';
-import { resumeArrival } from '../../core/load-graph.ts';
 import type { TaskGraph } from '../../core/graph.ts';
 import type { FinalizeCommand } from '../commands.ts';
 import type { EngineParts } from '../engine-parts.ts';
@@ -131,7 +130,7 @@ export class TaskFinalizer implements Actor {
     }
     if (c.kind === 'arrive') {
       if (g.arriving >= 0) {
-        resumeArrival(g, c.submit.submission.shape);
+        resumeTask(g, c.submit.submission);
         arrive(out, g, c.submit.submission.nodes ?? null);
       }
       if (g.arriving >= 0) turn.replies.push(() => this.#followUp(c));

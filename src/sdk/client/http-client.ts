@@ -125,7 +125,10 @@ export class HttpClient {
 
   /** Elements are sent one a line, as they come, so that neither side holds the whole tree. */
   createTree(elements: Iterable<unknown> | AsyncIterable<unknown>, query: CreateTree = {}): Promise<WireTreeCreated> {
-    return this.#call('POST', '/v1/trees', { query: { ...query, execute: query.execute === undefined ? undefined : String(query.execute), tag: query.tag?.join(',') }, lines: elements });
+    return this.#call('POST', '/v1/trees', {
+      query: { ...query, execute: query.execute === undefined ? undefined : String(query.execute), tag: query.tag?.join(',') },
+      lines: elements,
+    });
   }
 
   executeTree(id: string): Promise<WireTask> {
@@ -315,18 +318,24 @@ export class HttpClient {
     return this.#apiKey === undefined ? {} : { 'x-api-key': this.#apiKey };
   }
 
-  async #call<T>(method: string, path: string, o: { query?: Record<string, string | number | undefined>; body?: unknown; lines?: Iterable<unknown> | AsyncIterable<unknown> } = {}): Promise<T> {
+  async #call<T>(
+    method: string,
+    path: string,
+    o: { query?: Record<string, string | number | undefined>; body?: unknown; lines?: Iterable<unknown> | AsyncIterable<unknown> } = {},
+  ): Promise<T> {
     const headers: Record<string, string> = { accept: 'application/json', ...this.#auth() };
     if (o.body !== undefined) headers['content-type'] = 'application/json';
     if (o.lines !== undefined) headers['content-type'] = 'application/x-ndjson';
     let response: Response;
     let text: string;
-    let broken: unknown;
+    let broken: Error | undefined;
     try {
       response = await fetch(`${this.url}${path}${queryOf(o.query ?? {})}`, {
         method,
         headers,
-        ...(o.lines === undefined ? { body: o.body === undefined ? undefined : JSON.stringify(o.body) } : { body: linesOf(o.lines, (e) => (broken = e)), duplex: 'half' as const }),
+        ...(o.lines === undefined
+          ? { body: o.body === undefined ? undefined : JSON.stringify(o.body) }
+          : { body: linesOf(o.lines, (e) => (broken = e instanceof Error ? e : new Error(String(e)))), duplex: 'half' as const }),
         // A body that is made as it is sent takes the time it takes.
         signal: o.lines === undefined ? AbortSignal.timeout(this.#timeoutMs) : undefined,
       });

@@ -75,7 +75,11 @@ export class TaskManager {
 
   async #notDistributable(id: string): Promise<TuttiError> {
     const { status, taskId } = await this.taskRepository.getTaskById(id);
-    if (taskId !== null) return new TuttiError('ALREADY_EXISTS', `already_running: the task ${id} was distributed before; it is ${status}`, { field: 'id', details: { id, status } });
+    if (taskId !== null)
+      return new TuttiError('ALREADY_EXISTS', `already_running: the task ${id} was distributed before; it is ${status}`, {
+        field: 'id',
+        details: { id, status },
+      });
     return new TuttiError('ILLEGAL_STATE', `the task ${id} is ${status}`, { details: { id, current_status: status } });
   }
 

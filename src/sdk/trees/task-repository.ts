@@ -28,7 +28,8 @@ export class TaskRepository {
   async createTask(element: TreeElement): Promise<TreeTask> {
     // Names of handlers are looked at when it is distributed: only then is it known whether it is a folder.
     const { definition } = readElement(element, 'task', false, {});
-    if (element.children !== undefined) throw new TuttiError('INVALID_INPUT', 'task.children: create the children one by one, or use submitTree', { field: 'task.children' });
+    if (element.children !== undefined)
+      throw new TuttiError('INVALID_INPUT', 'task.children: create the children one by one, or use submitTree', { field: 'task.children' });
     const { id } = definition;
     if (id !== undefined && (await this.#step(id)) !== null)
       throw new TuttiError('ALREADY_EXISTS', `the id ${JSON.stringify(id)} already exists in database`, { field: 'id', details: { id } });

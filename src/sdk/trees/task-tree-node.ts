@@ -27,13 +27,19 @@ export class TaskTreeNode {
   /** 0..1: the mean of the children's, or its own where it has none. */
   calculateProgress(): number {
     const { parent, tasks } = this.#flat();
-    return calculateProgress(parent, tasks.map((t) => t.progress))[0];
+    return calculateProgress(
+      parent,
+      tasks.map((t) => t.progress),
+    )[0];
   }
 
   /** By its children where it has some: failed before in progress before pending before completed. */
   calculateStatus(): SimpleStatus {
     const { parent, tasks } = this.#flat();
-    return calculateStatus(parent, tasks.map((t) => t.status))[0];
+    return calculateStatus(
+      parent,
+      tasks.map((t) => t.status),
+    )[0];
   }
 
   #flat(): { parent: number[]; tasks: TreeTask[] } {

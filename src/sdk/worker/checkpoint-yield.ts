@@ -32,5 +32,9 @@ function historyOf(before: string | null): YieldedCheckpoint['history'] {
 /** The attempt fails, and the next one goes on from what was kept before. */
 export const notKept = (e: unknown): AttemptOutcome => ({
   ok: false,
-  error: { code: 'checkpoint_error', message: `the checkpoint could not be kept: ${e instanceof Error ? e.message : String(e)}`.slice(0, 4_000), retryable: true },
+  error: {
+    code: 'checkpoint_error',
+    message: `the checkpoint could not be kept: ${e instanceof Error ? e.message : String(e)}`.slice(0, 4_000),
+    retryable: true,
+  },
 });

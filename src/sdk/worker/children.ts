@@ -60,7 +60,8 @@ export class Children {
   }
 
   #request({ handler, inputs, ...opts }: SpawnItem): SpawnRequest {
-    if (this.#attempt.given.phase !== 'run') throw new PermanentError('children are spawned while a step runs, not by its finalize or onAbort', { code: 'spawn_refused' });
+    if (this.#attempt.given.phase !== 'run')
+      throw new PermanentError('children are spawned while a step runs, not by its finalize or onAbort', { code: 'spawn_refused' });
     if (typeof handler !== 'string' || handler === '') throw new PermanentError('spawn: handler must be the name of a handler', { code: 'invalid_spawn' });
     const request: SpawnRequest = { handler, inputs: serialise(inputs ?? {}, { name: 'inputs' }) };
     if (opts.key === undefined) request.position = this.#position++;
@@ -85,7 +86,8 @@ function optionsOf(meta: HandlerMeta | undefined, o: SpawnOptions): Partial<Spaw
   if (retry !== undefined) found.retry = retryPolicyOf(retry);
   if (timeout !== undefined) {
     const ms = parseDuration(timeout);
-    if (ms === null) throw new PermanentError(`spawn: timeout must be milliseconds or text such as "30s", not ${JSON.stringify(timeout)}`, { code: 'invalid_spawn' });
+    if (ms === null)
+      throw new PermanentError(`spawn: timeout must be milliseconds or text such as "30s", not ${JSON.stringify(timeout)}`, { code: 'invalid_spawn' });
     found.timeoutMs = ms;
   }
   if (onChildFailure !== undefined) found.onChildFailure = typeof onChildFailure === 'object' ? onChildFailure.tolerate : onChildFailure;

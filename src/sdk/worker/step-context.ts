@@ -114,7 +114,8 @@ export class AttemptContext implements StepContext<unknown, ResultsView>, Merged
   get checkpointYield(): (point: YieldPoint) => never {
     return (point) => {
       const { given, spawned } = this.#attempt;
-      const refuse = (why: string): PermanentError => new PermanentError(`step ${JSON.stringify(given.stepName)}: checkpointYield ${why}`, { code: 'yield_refused' });
+      const refuse = (why: string): PermanentError =>
+        new PermanentError(`step ${JSON.stringify(given.stepName)}: checkpointYield ${why}`, { code: 'yield_refused' });
       if (given.phase !== 'run') throw refuse('is for handlers while they run, not for finalize and onAbort');
       // Called again it would have to ask for all of them anew, or they would be dropped (design.md §2).
       if (spawned) throw refuse('is not for handlers that spawn children');

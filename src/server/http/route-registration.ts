@@ -22,7 +22,16 @@ declare module 'fastify' {
   }
 }
 
-const HANDLERS: Handlers = { ...taskHandlers, ...stepHandlers, ...treeHandlers, ...templateHandlers, ...resetHandlers, ...copyHandlers, ...eventHandlers, ...operationHandlers };
+const HANDLERS: Handlers = {
+  ...taskHandlers,
+  ...stepHandlers,
+  ...treeHandlers,
+  ...templateHandlers,
+  ...resetHandlers,
+  ...copyHandlers,
+  ...eventHandlers,
+  ...operationHandlers,
+};
 
 export function registerRoutes(app: FastifyInstance, services: Services): void {
   app.setValidatorCompiler(({ schema, httpPart }) => compileValidator(schema as unknown as z.ZodType, httpPart as RequestPart));

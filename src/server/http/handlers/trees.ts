@@ -23,7 +23,7 @@ export const treeHandlers: Handlers<'createTree' | 'getTree' | 'executeTree' | '
   },
 
   async addSteps({ engine, params, body, reply }) {
-    const added = await engine.addSteps(params.id, Array.isArray(body) ? body : body.tasks);
+    const added = await engine.addSteps(params.id, body.tasks);
     return sendArray(reply.code(201), added, (s) => stepToWire(s, { results: false }));
   },
 };
@@ -37,7 +37,6 @@ function submission(query: Call<'createTree'>['query'], body: Call<'createTree'>
     priority: query.priority,
   };
   if (body instanceof Readable) return { ...asked, elements: jsonLines(body) };
-  if (Array.isArray(body)) return { ...asked, elements: body };
   return {
     elements: body.tasks,
     execute: body.execute ?? asked.execute,

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { loadConfig } from '../../src/config.ts';
+import { type Served, serve } from '../../src/main.ts';
+import { cli, scratch } from './cli-harness.ts';
+
+let served: Served;
+let url: string;
+before(async () => {
+  const { config } = loadConfig({ env: { TUTTI_STORE_PATH: ':memory:', TUTTI_WEB_PORT: '0', TUTTI_LOG_LEVEL: 'silent' }, cwd: '/' });
+  served = await serve(config, { handlers: { noop: () => 1 } });
+  url = served.url as string;
+});
+after(() => served.stop());
+
+test('run --tree takes JSON, YAML and lines; --watch follows it', async (t) => {
+  const cwd = scratch(t);
+  const tree = [{ name: 'root' }, { name: 'a', handler: 'noop', parent_id: 'root' }];
+  writeFileSync(join(cwd, 'tree.json'), JSON.stringify({ tasks: tree }));
+  writeFileSync(join(cwd, 'tree.ndjson'), tree.map((e) => `${JSON.stringify(e)}\n`).join(''));
+  writeFileSync(join(cwd, 'tree.yaml'), '- name: root\n- name: a\n  handler: noop\n  parent_id: root\n');
+  for (const file of ['tree.json', 'tree.ndjson', 'tree.yaml']) {
+    const ran = await cli(['run', '--tree', file, '--tag', 'night', '--key', file, '--json'], { url, cwd });
+    assert.equal(ran.code, 0, ran.err);
+    const task = JSON.parse(ran.out) as { task_uuid: string; total_steps: number; tags: string[]; key: string };
+    assert.deepEqual([task.total_steps, task.tags, task.key], [2, ['night'], file]);
+    assert.equal((await (await served.tutti.get(task.task_uuid)).done()).state, 'complete');
+  }
+  const watched = await cli(['run', '--tree', 'tree.json', '--watch'], { url, cwd });
+  assert.equal(watched.code, 0, watched.err);
+});
+
+test('run --tree --no-execute stores it; cancel --step ends one of its steps', async (t) => {
+  const cwd = scratch(t);
+  writeFileSync(
+    join(cwd, 'tree.json'),
+    JSON.stringify([
+      { name: 'a', id: 'my a', handler: 'noop' },
+      { name: 'b', handler: 'noop', dependencies: ['a'] },
+    ]),
+  );
+  const id = (await cli(['run', '--tree', 'tree.json', '--no-execute'], { url, cwd })).out.trim();
+  const ended = await cli(['cancel', id, '--step', 'my a', '--reason', 'not now'], { url });
+  assert.deepEqual([ended.code, ended.out.trim()], [0, 'cancelled']);
+  assert.equal((await (await served.tutti.get(id)).step('my a')).error?.message, 'not now');
+  const again = await cli(['cancel', id, '--step', 'my a'], { url });
+  assert.equal(again.code, 5);
+});
+
+test('what is wrong with the file or the usage is said before anything is stored', async (t) => {
+  const cwd = scratch(t);
+  const before = (await served.tutti.list()).tasks.length;
+  writeFileSync(join(cwd, 'broken.json'), '[');
+  writeFileSync(join(cwd, 'broken.ndjson'), '{"name":"a","handler":"noop"}\n{"na\n');
+  writeFileSync(join(cwd, 'wrong.json'), '[{"name":"a","handler":"noop","dependencis":[]}]');
+  writeFileSync(join(cwd, 'tree.txt'), '[]');
+  for (const [args, message] of [
+    [['--tree', 'broken.json'], /broken\.json is not JSON/],
+    [['--tree', 'broken.ndjson'], /line 2 of broken\.ndjson is not JSON/],
+    [['--tree', 'wrong.json'], /did you mean dependencies/],
+    [['--tree', 'tree.txt'], /must end in/],
+    [['--tree', 'absent.json'], /cannot be read/],
+    [['--tree', 'absent.ndjson'], /cannot be read/],
+    [[], /name a template, or give a tree/],
+    [['tests/flow', '--tree', 'wrong.json'], /name a template, or give a tree/],
+  ] as [string[], RegExp][]) {
+    const ran = await cli(['run', ...args], { url, cwd });
+    assert.equal(ran.code, 2, `${args.join(' ')}: ${ran.err}`);
+    assert.match(ran.err, message);
+  }
+  assert.equal((await served.tutti.list()).tasks.length, before);
+});

@@ -69,8 +69,7 @@ export function finishAttempt(out: Decisions, g: TaskGraph, no: number, token: n
     return true;
   }
   const type = g.shape.types[no];
-  // What run returned has decided; a finalizer only gives another result.
-  const branch = live.phase === Phase.run && (type === 'decision' || type === 'batchable') ? decide(g, no, outcome.body) : null;
+  const branch = type === 'decision' || type === 'batchable' ? decide(g, no, outcome.body) : null;
   if (branch?.error !== undefined) {
     failAttempt(out, g, no, { code: type === 'decision' ? 'invalid_decision' : 'invalid_batches', message: branch.error, retryable: false }, undefined, false);
     return true;
@@ -99,7 +98,9 @@ export function finishAttempt(out: Decisions, g: TaskGraph, no: number, token: n
  */
 function returned(out: Decisions, g: TaskGraph, no: number, token: number): boolean {
   const family = g.families.get(no);
-  const finalize = out.traits(g.shape.rules[no].handler).finalize;
+  // A decision has no children (spawns.ts) and is over when it has chosen: a process that dies in between must find it so.
+  const chooses = g.shape.types[no] === 'decision' || g.shape.types[no] === 'batchable';
+  const finalize = !chooses && out.traits(g.shape.rules[no].handler).finalize;
   if (family === undefined && !finalize) {
     complete(out, g, no, token);
     return true;

@@ -300,8 +300,9 @@ export class Shape {
       def.onChildFailure,
       def.maxChildren,
     ];
-    const key = JSON.stringify(own);
-    let rules = this.#shared.get(key);
+    // Every worker of a batch has a cursor of its own: there is nothing to share.
+    const key = like === undefined ? JSON.stringify(own) : null;
+    let rules = key === null ? undefined : this.#shared.get(key);
     if (rules === undefined) {
       rules = {
         type: like === undefined ? 'standard' : 'batch_worker',
@@ -320,7 +321,7 @@ export class Shape {
         inputSchema: def.inputSchema,
       };
       // What is different in every node is not worth remembering.
-      if (this.#shared.size < 1000) this.#shared.set(key, rules);
+      if (key !== null && this.#shared.size < 1000) this.#shared.set(key, rules);
     }
     return rules;
   }

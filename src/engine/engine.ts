@@ -210,7 +210,7 @@ export class Engine implements EngineFacade {
     this.#taskGuard = new TaskGuard(o.store);
     this.#retention = new Retention({ parts, commit, guard: this.#taskGuard });
     this.#reconciler = new Reconciler({ parts, wake });
-    this.#progress = new TaskProgress({ graph: (t) => graphs.get(t), now, stepUuid: (t, no) => stepUuid(t, no, tag) });
+    this.#progress = new TaskProgress({ graph: (t) => graphs.get(t), now, stepUuid: (t, no) => stepUuid(t, no, tag), pause: () => this.#pause() });
     this.#events = new Events({
       progress: this.#progress,
       store: o.store,

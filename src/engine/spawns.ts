@@ -47,6 +47,11 @@ export function decideSpawn(out: Decisions, g: TaskGraph, c: SpawnCommand, stepU
   const refuse = (e: TuttiError) => () => c.done([], e);
   if (live === undefined || live.token !== c.token || live.stopping || live.phase !== Phase.run)
     return refuse(new TuttiError('ILLEGAL_STATE', 'The attempt is no longer live: it has no children.'));
+  const type = g.shape.types[c.no];
+  if (type === 'decision' || type === 'batchable')
+    return refuse(
+      new TuttiError('INVALID_INPUT', `a step of type ${type} has no children of its own; let a step that follows it spawn them`, { field: 'children' }),
+    );
   if (depthOf(g, c.no) >= MAX_DEPTH)
     return refuse(new TuttiError('INVALID_INPUT', `children stand at most ${MAX_DEPTH} deep`, { field: 'children', details: { max: MAX_DEPTH } }));
   if (g.size + c.children.length > MAX_STEPS) return refuse(new TuttiError('INVALID_INPUT', `a task has at most ${MAX_STEPS} steps`, { field: 'children' }));

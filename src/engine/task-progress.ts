@@ -13,11 +13,18 @@ export interface TaskProgressOptions {
   graph: (task: number) => TaskGraph | undefined;
   now: () => number;
   stepUuid: (task: number, no: number) => string;
+  /** Lets what else waits on the loop go first. */
+  pause: () => Promise<void>;
 }
+
+/** Steps taken up at a time: a graph of 100,000 would hold the loop for 150 ms. */
+const SLICE = 2000;
 
 export class TaskProgress {
   readonly #o: TaskProgressOptions;
   readonly #trees = new Map<number, ProgressTree>();
+  /** Still being taken up, in slices: nothing is told of them yet. */
+  readonly #partial = new Set<number>();
 
   constructor(o: TaskProgressOptions) {
     this.#o = o;
@@ -51,21 +58,18 @@ export class TaskProgress {
   /** The graph has left memory: what is followed of it is derived again when it is asked for. */
   drop(task: number): void {
     this.#trees.delete(task);
+    this.#partial.delete(task);
   }
 
   /** How far a step is, -1 the task; null: nothing but its state says so. */
   of(g: TaskGraph, no: number): ProgressFacts | null {
-    const known = this.#trees.get(g.id);
-    if (known !== undefined) return known.of(no, this.#o.now());
-    if (!g.shape.hasParents) return null;
-    // Of a graph that is only looked at: live ones are followed from here on.
-    return (this.#o.graph(g.id) === g ? this.#of(g) : this.#build(g)).of(no, this.#o.now());
+    return this.viewOf(g)?.(no) ?? null;
   }
 
   /** Of one view with many steps: the tree is derived once. */
   viewOf(g: TaskGraph): ((no: number) => ProgressFacts) | null {
-    const tree = this.#trees.get(g.id) ?? (g.shape.hasParents ? (this.#o.graph(g.id) === g ? this.#of(g) : this.#build(g)) : undefined);
-    if (tree === undefined) return null;
+    const tree = this.#trees.get(g.id) ?? (g.shape.hasParents ? this.#lookedAt(g) : undefined);
+    if (tree === undefined || this.#partial.has(g.id)) return null;
     const now = this.#o.now();
     return (no) => tree.of(no, now);
   }
@@ -73,7 +77,7 @@ export class TaskProgress {
   /** What a progress event says of the step and of each that it counts for. */
   eventData(a: Active, nameOf: (no: number) => string): JsonObject {
     const tree = this.#trees.get(a.task);
-    if (tree === undefined) return {};
+    if (tree === undefined || this.#partial.has(a.task)) return {};
     const now = this.#o.now();
     const up = tree.ancestors(a.no);
     const parents = up.filter((no) => no !== TASK);
@@ -92,18 +96,45 @@ export class TaskProgress {
 
   #of(g: TaskGraph): ProgressTree {
     let tree = this.#trees.get(g.id);
-    if (tree === undefined) this.#trees.set(g.id, (tree = this.#build(g)));
+    if (tree !== undefined) return tree;
+    this.#trees.set(g.id, (tree = treeFor(g)));
+    if (g.size <= SLICE) this.#take(tree, g, 0, g.size);
+    else {
+      this.#partial.add(g.id);
+      void this.#takeInSlices(tree, g);
+    }
     return tree;
   }
 
-  #build(g: TaskGraph): ProgressTree {
-    const tree = g.expected === null ? new ProgressTree() : new ProgressTree(g.expected.total, g.expected.unit);
-    for (let no = 0; no < g.size; no++) {
+  /** Live graphs are followed from here on. One that is only looked at is derived for this look, unless that would take too long. */
+  #lookedAt(g: TaskGraph): ProgressTree | undefined {
+    if (this.#o.graph(g.id) === g) return this.#of(g);
+    if (g.size > SLICE) return undefined;
+    const tree = treeFor(g);
+    this.#take(tree, g, 0, g.size);
+    return tree;
+  }
+
+  /** Turns in between change what has been taken up, and are seen in the states of what has not. */
+  async #takeInSlices(tree: ProgressTree, g: TaskGraph): Promise<void> {
+    for (let from = 0; from < g.size; from += SLICE) {
+      await this.#o.pause();
+      if (this.#trees.get(g.id) !== tree) return;
+      if (this.#o.graph(g.id) !== g) {
+        this.drop(g.id);
+        return;
+      }
+      this.#take(tree, g, from, Math.min(g.size, from + SLICE));
+    }
+    this.#partial.delete(g.id);
+  }
+
+  #take(tree: ProgressTree, g: TaskGraph, from: number, to: number): void {
+    for (let no = from; no < to; no++) {
       if (isAbsent(g.state[no])) continue;
       this.#add(tree, g, no);
       if (isStepTerminal(g.state[no])) tree.ended(no, g.state[no] as StepState);
     }
-    return tree;
   }
 
   #add(tree: ProgressTree, g: TaskGraph, no: number): void {
@@ -112,5 +143,7 @@ export class TaskProgress {
     tree.childAdded(parent < 0 ? TASK : parent, no, facts === undefined || facts.expected === 0 ? undefined : facts.expected, facts?.unit);
   }
 }
+
+const treeFor = (g: TaskGraph): ProgressTree => (g.expected === null ? new ProgressTree() : new ProgressTree(g.expected.total, g.expected.unit));
 
 const amounts = (p: ProgressFacts): JsonObject => (p.total === null ? {} : { done: p.done, total: p.total, unit: p.unit, rate: p.rate, eta_ms: p.etaMs });

@@ -1,8 +1,8 @@
 /** Decisions that fail, are cancelled, lie within one another or feed one convergence, on the real engine. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { PermanentError, route, template, to, type AnyTemplate, type FailurePolicy } from '../../src/main.ts';
-import { Hold, opened, shown, stepIs, taskIs, whole, type Work } from '../support/live-task.ts';
+import { PermanentError, route, template, to, type AnyTemplate, type FailurePolicy, Tutti } from '../../src/main.ts';
+import { Hold, opened, quiet, shown, stepIs, taskIs, whole, type Work } from '../support/live-task.ts';
 
 const taken = (results: Record<string, unknown>): string[] => Object.keys(results).filter((name) => results[name] !== undefined);
 
@@ -196,4 +196,25 @@ describe('several decisions', () => {
       assert.deepEqual(await task.result(), { join: joined });
     }
   });
+});
+
+test('a decision is over when it has chosen: a finalizer of its handler is not run, and it cannot spawn', async (t) => {
+  const seen: string[] = [];
+  const t7 = template('rows/finalized@1.0.0')
+    .decision('choose', { handler: 'choose' }, { a: (b) => b.step('a', () => 'a') })
+    .decision('spawns', { retry: { maxAttempts: 3 } }, { b: (b) => b.step('b', () => 'b') }, async ({ spawn }) => {
+      await spawn('choose');
+      return to('b');
+    });
+  const choose = { call: () => to('a'), finalize: () => void seen.push('finalize') };
+  const tutti = await Tutti.open({ store: ':memory:', templates: [t7], handlers: { choose }, logger: quiet });
+  t.after(() => tutti.close({ drain: 0 }));
+  const task = await tutti.submit(t7, {});
+  const end = await task.done();
+  assert.deepEqual(
+    end.failedSteps.map((s) => [s.name, s.error?.code, s.error?.message]),
+    [['spawns', 'invalid_input', 'a step of type decision has no children of its own; let a step that follows it spawn them']],
+  );
+  assert.deepEqual(await whole(tutti, task), { choose: 'complete', a: 'complete', spawns: 'error', b: 'not_taken' });
+  assert.deepEqual(seen, []);
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type AbortContext, type ChildResult, type FinalizeContext, RetryableError, Tutti, type UntypedStepContext } from '../../src/main.ts';
-import { StagedFamily, TWICE, family } from '../support/staged-family.ts';
+import { ONCE, StagedFamily, TWICE, family } from '../support/staged-family.ts';
 import { graph } from '../support/template-fixtures.ts';
 
 const FINALIZING = { p: { finalize: true } };
@@ -238,4 +238,42 @@ test('S10 through ctx: onAbort has what run returned and why; what it throws is 
   } finally {
     await tutti.close();
   }
+});
+
+test('hundreds of children of a parent that failed end, with their hooks, while their task goes on', async () => {
+  await family(
+    {
+      steps: [{ name: 'p', retry: ONCE }, { name: 'other' }],
+      traits: { child: { abort: true } },
+      doing: { p: { spawn: keys(400), what: 'permanent' }, '*': { delayMs: 5_000 }, '* abort': { delayMs: 1 }, other: { delayMs: 60_000 } },
+    },
+    async (f) => {
+      await f.until(() => f.state('p') === 'error', 'the parent fails');
+      const { rows, aborting } = f.world.task(f.id);
+      await f.until(() => rows.length > 400 && rows.slice(2).every((r) => r.state === 8) && aborting.size === 0, 'all its children have ended');
+      assert.equal(f.state('other'), 'in_progress');
+    },
+  );
+});
+
+test('children of a parent that a crash took for good: their hooks run, though it was decided before any worker was there', async () => {
+  await family(
+    { steps: [{ name: 'p', retry: ONCE }], traits: ABORTING, doing: { p: { spawn: ['a', 'b'], delayMs: 60_000 }, '*': { delayMs: 60_000 } } },
+    async (f) => {
+      await f.until(() => f.state('p.b') === 'in_progress', 'the children run');
+      await f.crash();
+      await f.end();
+      assert.equal(f.state('p'), 'error');
+      for (const c of ['p', 'p.a', 'p.b']) assert.equal(f.aborts(c).at(-1), f.state(c) === 'error' && c !== 'p' ? undefined : 'aborted', c);
+    },
+  );
+});
+
+test('a step without a hook, ended before any worker was there to say so, is left alone', async () => {
+  await family({ steps: [{ name: 'p', retry: ONCE }], doing: { p: { spawn: ['a', 'b'], delayMs: 60_000 }, '*': { delayMs: 60_000 } } }, async (f) => {
+    await f.until(() => f.state('p.b') === 'in_progress', 'the children run');
+    await f.crash();
+    await f.end();
+    assert.ok(f.world.order.every((r) => r.phase === 'run'));
+  });
 });

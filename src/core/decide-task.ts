@@ -261,6 +261,7 @@ const PERMANENT = new Set([
   'invalid_input_schema',
   'invalid_decision',
   'invalid_batches',
+  'yield_refused',
   'spawn_mismatch',
   'unknown_handler',
   'handler_not_found',

@@ -1,12 +1,10 @@
 /** The engine: the four actors around one loop of turns, and the facade that everything outside talks to (design.md §3). */
 import type { ChangeSet } from '../core/changes.ts';
-import type { Start } from '../core/decisions.ts';
 import type { Json, JsonObject } from '../core/definition.ts';
 import { TuttiError, isTuttiError } from '../core/errors.ts';
 import type { TaskGraph } from '../core/graph.ts';
-import { ABORT_MS, Phase } from '../core/phases.ts';
 import { isUuid, parseUuid, stepUuid, taskUuid, MAX_STEPS } from '../core/ids.ts';
-import { Step, isAbsent } from '../core/step-states.ts';
+import { isAbsent } from '../core/step-states.ts';
 import { TASK_STATES, Task, isTaskTerminal } from '../core/task-states.ts';
 import type { Store, StoredTask } from '../store/store.ts';
 import { ResultProcessor } from './actors/result-processor.ts';
@@ -17,7 +15,7 @@ import { AttemptLog } from './attempt-log.ts';
 import { ColdReady } from './cold-ready.ts';
 import type { FinalizeCommand, ResultCommand } from './commands.ts';
 import { Copies } from './copies.ts';
-import { type Active, Dispatcher } from './dispatcher.ts';
+import { Dispatcher } from './dispatcher.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { ElementIds } from './element-ids.ts';
 import { Events } from './events.ts';
@@ -25,6 +23,7 @@ import { explainSteps } from './explaining.ts';
 import type { EngineFacade, EngineHealth, EngineMetrics, TemplateRegistration } from './facade.ts';
 import { GraphCache } from './graph-cache.ts';
 import { graphCounts } from './graph-counts.ts';
+import { GraphIntake, isSettled } from './graph-intake.ts';
 import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Host } from './host.ts';
 import { Outcomes, failureOf } from './outcomes.ts';
 import { PayloadCache } from './payload-cache.ts';
@@ -75,10 +74,6 @@ export interface EngineOptions {
   config?: Partial<EngineConfig>;
 }
 
-/** Nothing of it is left to do or to wait for. */
-const isSettled = (g: TaskGraph): boolean =>
-  isTaskTerminal(g.taskState) && g.live.size === 0 && g.debts.length === 0 && g.ready.size === 0 && g.retryAt.size === 0;
-
 /** What a person says of a cancel. */
 function messageOf({ errorMessage = 'Cancelled by user' }: { errorMessage?: string }): string {
   if (errorMessage.length > 10_000) throw new TuttiError('INVALID_INPUT', 'error_message has at most 10,000 characters', { field: 'error_message' });
@@ -98,6 +93,7 @@ export class Engine implements EngineFacade {
   readonly #finalizer: TaskFinalizer;
   readonly #events: Events;
   readonly #progress: TaskProgress;
+  readonly #intake: GraphIntake;
   readonly #queries: Queries;
   readonly #submissions: Submissions;
   readonly #trees: Trees;
@@ -184,7 +180,17 @@ export class Engine implements EngineFacade {
       this.#finalizer.inbox.force(c);
       wake();
     };
-    this.#requests = new TaskRequest({ parts, followUp, adopt: (g) => this.#adopt(g), wake });
+    this.#intake = new GraphIntake({
+      parts,
+      inbox: () => this.#finalizer.inbox,
+      pause: () => this.#pause(),
+      wake,
+      changed: (task) => this.#events.changed(task),
+      awaited: (task) => this.#outcomes.awaited(task),
+      ended: (g) => this.#ended(g),
+      wanted: (g) => this.#resets.wants(g),
+    });
+    this.#requests = new TaskRequest({ parts, followUp, adopt: (g) => this.#intake.adopt(g), wake });
     this.#results = new ResultProcessor(parts);
     this.#enqueuer = new StepEnqueuer(parts);
     this.#finalizer = new TaskFinalizer({ parts, followUp, commit: (changes) => this.#loop.commitLater(changes) });
@@ -200,11 +206,11 @@ export class Engine implements EngineFacade {
         (t) => this.#finalizer.conclude(t),
       ],
       release: (turn) => this.#release(turn),
-      reload: (ids) => this.#load(ids),
-      resume: (doubts) => this.#resume(doubts),
+      reload: (ids) => this.#intake.load(ids),
+      resume: (doubts) => this.#intake.resume(doubts),
     });
     const commit = (changes: ChangeSet): Promise<boolean> => this.#loop.commitLater(changes);
-    this.#cold = new ColdReady({ parts, adopt: (ids) => this.#load(ids), wake, started: () => this.#enqueuer.started });
+    this.#cold = new ColdReady({ parts, adopt: (ids) => this.#intake.load(ids), wake, started: () => this.#enqueuer.started });
     this.#scan = new TimerScan(parts);
     this.#log = new AttemptLog({ host: o.host, commit });
     this.#taskGuard = new TaskGuard(o.store);
@@ -308,8 +314,8 @@ export class Engine implements EngineFacade {
     await e.#templates.load();
     await removeArrivals(e.#parts);
     const waiting = await o.store.taskIds({ states: [Task.enqueuingSteps], after: 0, limit: 1000 });
-    e.resumed = waiting.length + (await resumeBegun(e.#parts, { adopt: (ids) => e.#load(ids, true), stopped: () => e.#status === 'stopped' }));
-    await resumeAborts(e.#parts, (ids) => e.#load(ids, true));
+    e.resumed = waiting.length + (await resumeBegun(e.#parts, { adopt: (ids) => e.#intake.load(ids, true), stopped: () => e.#status === 'stopped' }));
+    await resumeAborts(e.#parts, (ids) => e.#intake.load(ids, true));
     await e.#scan.run();
     e.#retention.start();
     e.#reconciler.start();
@@ -549,7 +555,7 @@ export class Engine implements EngineFacade {
     }
     for (const reply of turn.replies) reply();
     this.#progress.turn(out.changes);
-    for (const s of out.starts) this.#watch(s.graph, s.no, s.token, out.now);
+    for (const s of out.starts) this.#intake.watch(s.graph, s.no, s.token, out.now);
     dispatcher.dispatch(out.starts);
     for (const g of out.ended) this.#ended(g);
     for (const g of out.touched) {
@@ -563,16 +569,6 @@ export class Engine implements EngineFacade {
     if (graphs.over) this.#shrink(turn);
     if (!this.#enqueuer.draining) this.#cold.topUp();
     if (this.#drained !== null && dispatcher.slots.used === 0) this.#drained();
-  }
-
-  /** Arms timeout and heartbeat of an attempt that began at `from`. */
-  #watch(g: TaskGraph, no: number, token: number, from: number): void {
-    const aborts = g.phaseOf(no) === Phase.abort;
-    const { heartbeatMs } = g.shape.rules[no];
-    const timeoutMs = aborts ? ABORT_MS : g.shape.rules[no].timeoutMs;
-    const { timers } = this.#parts;
-    if (timeoutMs > 0) timers.add({ at: from + timeoutMs, kind: 'timeout', task: g.id, no, token });
-    if (heartbeatMs > 0 && !aborts) timers.add({ at: from + heartbeatMs, kind: 'heartbeat', task: g.id, no, token });
   }
 
   /** Above the cache limit: what has just arrived stays in the store first, since it is last in order; then whatever may leave. */
@@ -596,77 +592,6 @@ export class Engine implements EngineFacade {
   #ended(g: TaskGraph): void {
     this.#finished[TASK_STATES[g.taskState]]++;
     this.#outcomes.ended(g);
-  }
-
-  // Graphs
-
-  /** Reads graphs and takes them up; for misses, after a refused commit, at start. Tasks that have ended are left alone. */
-  async #load(ids: number[], waitForRoom = false): Promise<void> {
-    const wanted = ids.filter((id) => this.#parts.graphs.get(id) === undefined);
-    if (wanted.length === 0) return;
-    for (const g of await this.#parts.graphs.read(wanted, () => this.#pause())) {
-      while (waitForRoom && this.#finalizer.inbox.full) await this.#finalizer.inbox.room();
-      // Another read was quicker, and its graph has gone on since.
-      if (this.#parts.graphs.get(g.id) !== undefined) continue;
-      this.#catchUp(g);
-      this.#adopt(g);
-    }
-  }
-
-  /** What a commit made true that was reported failed: its effects were never let out, so they are now. */
-  #catchUp(g: TaskGraph): void {
-    const { dispatcher, timers } = this.#parts;
-    dispatcher.settle(g);
-    for (const [no, a] of g.live) {
-      if (dispatcher.active(g.id, no) === undefined) continue;
-      if (a.phase === Phase.abort && !a.stopping) {
-        // Whether a hook was told that its time is over is not in its row: it is told again.
-        if (this.#host.now() >= a.startedAt + ABORT_MS) a.stopping = true;
-        else this.#watch(g, no, a.token, a.startedAt);
-      }
-      if (!a.stopping) continue;
-      const cancelled = a.phase !== Phase.abort && (g.state[no] === Step.cancelled || (g.state[no] === Step.error && (g.families.get(no)?.failed ?? 0) > 0));
-      const { handler, cancelable } = g.shape.rules[no];
-      if (cancelled && !(cancelable && dispatcher.traits(handler).cancelable)) continue;
-      dispatcher.stop(g.id, no, a.token, cancelled ? 'cancelled' : 'timeout');
-      timers.add({ at: this.#host.now() + this.#config.graceMs, kind: 'grace', task: g.id, no, token: a.token });
-    }
-    this.#events.changed(g.id);
-    if (isTaskTerminal(g.taskState) && this.#outcomes.awaited(g.id)) this.#ended(g);
-  }
-
-  /** Starts of a doubtful commit: those that are durable are dispatched, the others gave their slots back. */
-  #resume(doubts: readonly Active[]): void {
-    const { dispatcher, graphs } = this.#parts;
-    const starts: Start[] = [];
-    for (const a of doubts) {
-      const graph = graphs.get(a.task);
-      const live = graph?.live.get(a.no);
-      if (graph === undefined || live === undefined || live.token !== a.token || live.stopping) continue;
-      dispatcher.restore(a);
-      starts.push({ graph, no: a.no, token: a.token, phase: live.phase });
-      // Its handler begins only now, and has its whole time.
-      live.startedAt = this.#host.now();
-      this.#watch(graph, a.no, a.token, live.startedAt);
-    }
-    dispatcher.dispatch(starts);
-  }
-
-  #adopt(g: TaskGraph): void {
-    const { graphs, queue, timers, dispatcher } = this.#parts;
-    if (graphs.get(g.id) !== undefined) return;
-    const lost = [...g.live].some(([no, a]) => dispatcher.active(g.id, no)?.token !== a.token);
-    if (!lost && isSettled(g) && !this.#resets.wants(g)) return;
-    graphs.put(g);
-    for (const [no, rank] of g.ready) queue.push({ graph: g, no, rank });
-    const horizon = this.#host.now() + HORIZON_MS;
-    for (const [no, at] of g.retryAt) if (at <= horizon) timers.add({ at, kind: 'retry', task: g.id, no, token: 0 });
-    if (g.deadlineAt !== null && g.deadlineAt <= horizon) timers.add({ at: g.deadlineAt, kind: 'deadline', task: g.id, no: -1, token: 0 });
-    if (lost || g.debts.length > 0) {
-      this.#finalizer.inbox.force({ kind: 'adopt', graph: g });
-      if (g.debts.length > 0) this.#finalizer.inbox.force({ kind: 'debts', task: g.id });
-    }
-    this.#loop.wake();
   }
 
   // Names and ids

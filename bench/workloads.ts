@@ -1,6 +1,7 @@
 /** All of them, in the order they are run and printed. */
 import type { Workload } from './workload.ts';
 import { bigGraphWorkload } from './workloads/big-graph.ts';
+import { bigTreeWorkload } from './workloads/big-tree.ts';
 import { chainWorkload } from './workloads/chain.ts';
 import { childrenWorkload } from './workloads/children.ts';
 import { diamondsWorkload } from './workloads/diamonds.ts';
@@ -26,6 +27,7 @@ export const WORKLOADS: readonly Workload[] = [
   submitBulkWorkload,
   restWorkload,
   bigGraphWorkload,
+  bigTreeWorkload,
   childrenWorkload,
   historyWorkload,
   stallWorkload,

@@ -21,6 +21,7 @@ import { handlersOf, isTemplate, registrationOf, Tutti as Handle, type TuttiPart
 import { LocalWorker } from './sdk/worker/local-worker.ts';
 import { SqliteStore } from './store/sqlite/store.ts';
 
+export type { TreeElement } from './core/tree-element.ts';
 export type { Backoff, FailurePolicy, Json, JsonObject, TemplateDefinition } from './core/definition.ts';
 export { ERRORS, type ErrorCode, isTuttiError, type StepError, TuttiError } from './core/errors.ts';
 export type { EngineFacade, EngineHealth, EngineMetrics, InputValidator, TemplateRegistration, ValidationResult } from './engine/facade.ts';
@@ -50,7 +51,19 @@ export type { AbortContext, AbortFunction, ChildResult, FinalizeContext, Finaliz
 export { handler, type HandlerCode, type HandlerDefinition } from './sdk/handler-registry.ts';
 export type { Hooks, StepOutcome } from './sdk/hooks.ts';
 export type { BatchOptions, RetryOptions, StepOptions } from './sdk/step-options.ts';
-export type { ChildRef, NotTaken, ProgressAmount, Settled, SpawnItem, SpawnOptions, StepContext, StepFunction, UntypedStepContext, YieldedCheckpoint, YieldPoint } from './sdk/step-types.ts';
+export type {
+  ChildRef,
+  NotTaken,
+  ProgressAmount,
+  Settled,
+  SpawnItem,
+  SpawnOptions,
+  StepContext,
+  StepFunction,
+  UntypedStepContext,
+  YieldedCheckpoint,
+  YieldPoint,
+} from './sdk/step-types.ts';
 export { TaskError } from './sdk/task-error.ts';
 export { TaskHandle } from './sdk/task-handle.ts';
 export { type AnyTemplate, type Submittable, template, type Template, type TemplateOptions, type UntypedTemplate } from './sdk/template.ts';

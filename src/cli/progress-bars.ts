@@ -97,7 +97,8 @@ export const rateOf = (perSecond: number, unit: 'bytes' | 'items'): string => {
   return `${scaled(perSecond, scale)} ${BYTE_UNITS[scale]}/s`;
 };
 
-const hasEnded = (state: ShownStepState): boolean => state === 'complete' || state === 'not_taken' || state === 'error' || state === 'cancelled' || state === 'resolved_manually';
+const hasEnded = (state: ShownStepState): boolean =>
+  state === 'complete' || state === 'not_taken' || state === 'error' || state === 'cancelled' || state === 'resolved_manually';
 
 /** Parts, amount, speed, time left, and what the handler says: of a step that has not ended. */
 export const progressWords = (p: BarFacts): string => {

@@ -21,7 +21,8 @@ export interface BatchWorker {
   inputs: JsonObject;
 }
 
-export const MAX_BATCH_WORKERS = 10_000;
+/** All come into being in one turn, and a turn must not hold the loop (design.md §9). */
+export const MAX_BATCH_WORKERS = 2_000;
 /** Id of the batch that stands for no batches, so that what comes after has something to wait for. */
 export const NO_BATCH = '000';
 
@@ -107,7 +108,7 @@ const workerName = (config: BatchConfig, batchId: string): string => `${config.w
 export interface CursorOptions {
   /** Items of one batch, 1 or more. Default 1000. */
   batchSize?: number;
-  /** With more items than this many batches hold, batches grow instead. 1 to 10,000, the default. */
+  /** With more items than this many batches hold, batches grow instead. 1 to 2,000, the default. */
   maxWorkers?: number;
 }
 

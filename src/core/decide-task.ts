@@ -15,7 +15,6 @@ import type { Shape } from './shape.ts';
 import { Reason, Step, isStepTerminal } from './step-states.ts';
 import { Task, isTaskTerminal, taskPath, type TaskState } from './task-states.ts';
 
-
 export interface Submission {
   id: number;
   template: number | null;
@@ -113,7 +112,8 @@ export function arrive(out: Decisions, g: TaskGraph, nodes: readonly NewNode[] |
       out.changes.nodes.push({ task: g.id, no, parent: definition.parent ?? null, asked: 0, body: JSON.stringify(definition) });
       if (definition.id !== undefined) out.changes.elementIds.push({ id: definition.id, task: g.id, no });
       if (inputs !== null) out.changes.payloads.push({ task: g.id, no, token: 0, body: inputs });
-      else if (inputsFrom !== undefined) out.changes.payloadCopies.push({ task: g.id, no, token: 0, fromTask: inputsFrom.task, fromNo: inputsFrom.no, fromToken: 0 });
+      else if (inputsFrom !== undefined)
+        out.changes.payloadCopies.push({ task: g.id, no, token: 0, fromTask: inputsFrom.task, fromNo: inputsFrom.no, fromToken: 0 });
       out.weight += 2;
       if (preset !== undefined) {
         rows[no - from] = presetRow(out, g, no, definition, preset);
@@ -228,7 +228,8 @@ function moveTo(out: Decisions, g: TaskGraph, to: TaskState): void {
     fresh.counts = counts;
     fresh.error = error;
     fresh.wakeAt = wakeAt;
-    const via = to === Task.pending ? [] : to === Task.enqueuingSteps ? [Task.pending, Task.initializing] : [Task.pending, ...(taskPath(Task.pending, to) ?? [])];
+    const via =
+      to === Task.pending ? [] : to === Task.enqueuingSteps ? [Task.pending, Task.initializing] : [Task.pending, ...(taskPath(Task.pending, to) ?? [])];
     out.event(g, taskEvent(to, g.stateBefore === Task.initializing ? (taskPath(Task.initializing, to) ?? []) : via, endExtra(g, to)));
   } else {
     out.touch(g);

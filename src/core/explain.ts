@@ -30,6 +30,7 @@ export interface ExplainedGate {
     | 'undecided'
     | 'not_taken'
     | 'task_arriving'
+    | 'task_held'
     | 'task_blocked'
     | 'task_ended'
     | 'running'
@@ -83,6 +84,7 @@ export function explainStep(g: TaskGraph, no: number, s: Surroundings): Explaine
     return gates;
   }
   if (isTaskTerminal(g.taskState)) gate('task_ended', `Its task has ended: ${TASK_STATES[g.taskState]}.`, { task_state: TASK_STATES[g.taskState] });
+  if (g.held) gate('task_held', 'Its task is stored and was not let run: execute it.');
   if (g.arriving >= 0) gate('task_arriving', `Its task is still arriving: ${g.arriving} of ${g.size} steps are stored.`, { stored: g.arriving, total: g.size });
   const due = g.retryAt.get(no);
   if (due !== undefined)

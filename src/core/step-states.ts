@@ -46,7 +46,16 @@ export const STEP_EVENTS = [
 export type StepEventName = (typeof STEP_EVENTS)[number];
 
 /** Why a step was cancelled; stored as the place in this list. Append only. */
-export const CANCEL_REASONS = ['dependency_failed', 'parent_failed', 'sibling_failed', 'task_ended', 'by_request', 'expired', 'not_respawned', 'parent_cancelled'] as const;
+export const CANCEL_REASONS = [
+  'dependency_failed',
+  'parent_failed',
+  'sibling_failed',
+  'task_ended',
+  'by_request',
+  'expired',
+  'not_respawned',
+  'parent_cancelled',
+] as const;
 export const Reason = {
   dependencyFailed: 0,
   parentFailed: 1,

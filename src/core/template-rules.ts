@@ -25,8 +25,8 @@ export const TEMPLATE_NAME_RULE = 'must start with a letter or "_" and hold at m
 export const NAMESPACE_RULE = 'must start with a letter or "_" and hold at most 29 letters, digits or "_"';
 export const VERSION_RULE = 'must be a semantic version such as 1.0.0';
 
-/** Longest time that is kept: about 285,000 years, still exact when added to a clock. */
-const MAX_MS = 2 ** 53 - 1;
+/** Longest time that is kept: about 142,000 years, still exact when added to a clock. */
+const MAX_MS = 2 ** 52;
 /** A template with thousands of mistakes is one mistake made thousands of times. */
 const MAX_PROBLEMS = 100;
 /** Above this a limit of children that run at once is none. */

@@ -72,9 +72,12 @@ export const MAX_TEXT = 255;
 const MAX_HANDLER = 500;
 /** A year: longer attempts are mistakes. */
 const MAX_SECONDS = 31_536_000;
-const MAX_MS = 2 ** 53 - 1;
+/** Still exact when added to a clock. */
+const MAX_MS = 2 ** 52;
 /** A schema nests two levels for each level of the data. */
 const MAX_SCHEMA_DEPTH = 64;
+/** Bytes. A schema becomes code before it is used, ten times its size. */
+const MAX_SCHEMA_BYTES = 65_536;
 const BACKOFFS = ['none', 'linear', 'exponential', 'fibonacci'];
 
 /**
@@ -92,7 +95,7 @@ export function readElement(value: unknown, at: string, nested: boolean, limits:
   if (given.schemas !== undefined) {
     // Taken out first: a schema may be nested deeper than other values.
     const { input_schema: schema, ...rest } = plainObject(given.schemas, `${at}.schemas`);
-    if (schema !== undefined && schema !== null) definition.inputSchema = object('schemas.input_schema', schema, { maxDepth: MAX_SCHEMA_DEPTH });
+    if (schema !== undefined && schema !== null) definition.inputSchema = object('schemas.input_schema', schema, { maxDepth: MAX_SCHEMA_DEPTH, maxBytes: MAX_SCHEMA_BYTES });
     if (Object.keys(rest).length > 0) definition.schemas = object('schemas', rest);
   }
   const handlerField = readHandler(definition, given.handler, at);

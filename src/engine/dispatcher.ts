@@ -363,12 +363,14 @@ export class Dispatcher implements WorkerPort {
   dispatch(starts: readonly Start[]): void {
     if (starts.length === 0) return;
     const batches = new Map<Session, Assignment[]>();
+    const late: { a: Active; s: Start }[] = [];
     for (const s of starts) {
       const a = this.active(s.graph.id, s.no);
       if (a === undefined || a.token !== s.token) continue;
       const ready = this.#assignment(s);
       if (ready === null) {
-        void this.#assignSlowly(a, s);
+        if (this.#wantsInput(s)) late.push({ a, s });
+        else void this.#assignSlowly(a, s);
         continue;
       }
       const batch = batches.get(a.session);
@@ -376,6 +378,32 @@ export class Dispatcher implements WorkerPort {
       else batch.push(ready);
     }
     for (const [session, batch] of batches) session.sink.assign(batch);
+    if (late.length > 0) void this.#assignTogether(late);
+  }
+
+  /** Of many children or elements the inputs do not stay in memory: nothing but they may be missing here. */
+  #wantsInput({ graph: g, no, phase }: Start): boolean {
+    return phase === 0 && g.attempts[no] === 1 && hasOwnInput(g, no) && this.o.payloads.result(g.id, no, 0) === undefined;
+  }
+
+  /** One read for the inputs of all that started together, instead of one each. */
+  async #assignTogether(late: readonly { a: Active; s: Start }[]): Promise<void> {
+    try {
+      const bodies = await this.o.store.payloads(late.map(({ s }) => ({ task: s.graph.id, no: s.no, token: 0 })));
+      bodies.forEach((body, i) => this.o.payloads.putResult(late[i].s.graph.id, late[i].s.no, 0, body ?? '{}'));
+    } catch {
+      // Each by itself asks again, for as long as it takes.
+    }
+    for (const { a, s } of late) {
+      if (this.active(s.graph.id, s.no) !== a) continue;
+      const ready = this.#assignment(s);
+      if (ready === null) {
+        void this.#assignSlowly(a, s);
+        continue;
+      }
+      a.session.sink.assign([ready]);
+      if (a.stop !== undefined) a.session.sink.stop({ task: s.graph.id, no: s.no, token: s.token, reason: a.stop });
+    }
   }
 
   /** Everything from memory, or null. */

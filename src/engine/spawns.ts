@@ -6,6 +6,8 @@ import type { Decisions } from '../core/decisions.ts';
 import { MAX_STEPS } from '../core/ids.ts';
 import { MAX_DEPTH, depthOf } from '../core/nodes.ts';
 import { Phase } from '../core/phases.ts';
+import type { RetryPolicy } from '../core/definition.ts';
+import { checkContext } from '../core/values.ts';
 import type { SpawnRequest, SpawnedChild } from './worker-port.ts';
 
 export interface SpawnCommand {
@@ -17,7 +19,11 @@ export interface SpawnCommand {
   done(children: SpawnedChild[], e: TuttiError | null): void;
 }
 
-/** Throws INVALID_INPUT or UNKNOWN_HANDLER; nothing is stored then. */
+/** A year: a longer wait is a mistake, and the sum of a time and a much longer one is no time any more. */
+const MAX_MS = 31_536_000_000;
+const BACKOFFS = new Set<unknown>(['none', 'linear', 'exponential', 'fibonacci'] satisfies RetryPolicy['backoff'][]);
+
+/** Throws INVALID_INPUT, UNSTORABLE_VALUE or UNKNOWN_HANDLER; nothing is stored then. What passes can be kept, and is safe to decide about. */
 export function checkSpawn(children: readonly SpawnRequest[], hasHandler: (handler: string) => boolean, openToWorkers: boolean): void {
   if (children.length > SPAWN_CHUNK) throw new TuttiError('INVALID_INPUT', `at most ${SPAWN_CHUNK} children are spawned at once`, { field: 'children' });
   for (const [i, c] of children.entries()) {
@@ -27,19 +33,38 @@ export function checkSpawn(children: readonly SpawnRequest[], hasHandler: (handl
     if (!openToWorkers && !hasHandler(c.handler)) {
       throw new TuttiError('UNKNOWN_HANDLER', `nobody here has the handler ${c.handler}`, { field: `children[${i}].handler`, details: { handler: c.handler } });
     }
-    if (c.key !== undefined && (typeof c.key !== 'string' || c.key.length < 1 || c.key.length > 255))
-      throw wrong('key', 'must be a text of 1 to 255 characters');
-    if (c.name !== undefined && (typeof c.name !== 'string' || c.name.length < 1 || c.name.length > 255))
-      throw wrong('name', 'must be a text of 1 to 255 characters');
+    if (c.key !== undefined && !isText(c.key)) throw wrong('key', 'must be a text of 1 to 255 characters that can be kept');
+    if (c.name !== undefined && !(isText(c.name) && !/\p{Cc}/u.test(c.name)))
+      throw wrong('name', 'must be a text of 1 to 255 characters without control characters');
+    if (c.method !== undefined && !isText(c.method)) throw wrong('method', 'must be a text of 1 to 255 characters');
+    if (c.params !== undefined) checkContext(c.params, { name: `children[${i}].params` });
     if (c.priority !== undefined && !(Number.isInteger(c.priority) && c.priority >= 0 && c.priority <= 3)) throw wrong('priority', 'must be 0, 1, 2 or 3');
+    for (const field of ['timeoutMs', 'heartbeatMs'] as const)
+      if (c[field] !== undefined && !isCount(c[field], 0, MAX_MS)) throw wrong(field, `must be a whole number of milliseconds from 0 to ${MAX_MS}`);
+    for (const field of ['allowFailure', 'cancelable'] as const)
+      if (c[field] !== undefined && typeof c[field] !== 'boolean') throw wrong(field, 'must be true or false');
+    if (c.retry !== undefined) checkRetry(c.retry, wrong);
     if (c.maxChildren !== undefined && !isCount(c.maxChildren, 1)) throw wrong('maxConcurrentChildren', 'must be a whole number of 1 or more');
     if (c.onChildFailure !== undefined && c.onChildFailure !== 'fail_fast' && c.onChildFailure !== 'wait_all' && !isCount(c.onChildFailure, 0))
       throw wrong('onChildFailure', "must be 'fail_fast', 'wait_all' or { tolerate: n }, n a whole number of 0 or more");
-    if (c.expected !== undefined && !(c.expected >= 0 && Number.isFinite(c.expected))) throw wrong('expected', 'must be a size of 0 or more');
+    if (c.expected !== undefined && !(Number.isFinite(c.expected) && c.expected >= 0)) throw wrong('expected', 'must be a size of 0 or more');
   }
 }
 
-const isCount = (value: unknown, least: number): boolean => Number.isSafeInteger(value) && (value as number) >= least;
+function checkRetry(r: RetryPolicy, wrong: (field: string, message: string) => TuttiError): void {
+  if (typeof r.retryable !== 'boolean') throw wrong('retry.retryable', 'must be true or false');
+  if (!isCount(r.maxAttempts, 0)) throw wrong('retry.maxAttempts', 'must be a whole number of 0 or more');
+  if (!BACKOFFS.has(r.backoff)) throw wrong('retry.backoff', `must be one of ${[...BACKOFFS].join(', ')}`);
+  if (!isCount(r.baseMs, 0, MAX_MS)) throw wrong('retry.baseMs', `must be a whole number of milliseconds from 0 to ${MAX_MS}`);
+  if (!isCount(r.maxMs, 0, MAX_MS)) throw wrong('retry.maxMs', `must be a whole number of milliseconds from 0 to ${MAX_MS}`);
+  if (!(r.jitter >= 0 && r.jitter <= 1)) throw wrong('retry.jitter', 'must be a number from 0 to 1');
+}
+
+const isText = (value: unknown): boolean =>
+  typeof value === 'string' && value.length >= 1 && value.length <= 255 && !value.includes('\u0000') && value.isWellFormed();
+
+const isCount = (value: unknown, least: number, most = Number.MAX_SAFE_INTEGER): boolean =>
+  Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
 
 /** Decides a spawn; the reply leaves after the commit. */
 export function decideSpawn(out: Decisions, g: TaskGraph, c: SpawnCommand, stepUuid: (task: number, no: number) => string): () => void {

@@ -45,7 +45,7 @@ export interface NoBatches {
   readonly type: 'no_batches';
 }
 
-/** One worker per cursor, 1 to 10,000 of them. `totalItems` is told to each worker. */
+/** One worker per cursor, 1 to 2,000 of them. `totalItems` is told to each worker. */
 export const batches = <C extends Cursor<unknown>>(cursors: readonly C[], { totalItems }: { totalItems?: number } = {}): Batches<C> => ({
   type: 'create_batches',
   worker_count: cursors.length,
@@ -58,7 +58,7 @@ export const noBatches = (): NoBatches => ({ type: 'no_batches' });
 
 /**
  * Divides items 0 to totalItems - 1 into batches `001`, `002`, … of `batchSize` (default 1000). With more than `maxWorkers` (default and
- * limit 10,000) of these, batches are larger instead. Throws INVALID_INPUT for a number out of range.
+ * limit 2,000) of these, batches are larger instead. Throws INVALID_INPUT for a number out of range.
  */
 export const cursorsFor = (totalItems: number, options?: CursorOptions): Cursor<number>[] => cursorsOf(totalItems, options) as (BatchCursor & Cursor<number>)[];
 

@@ -22,7 +22,11 @@ export type Requirement = 'required' | 'optional';
 export type After<S> = readonly (keyof S & string)[] | { readonly [K in keyof S & string]?: Requirement };
 
 /** Excess keys of the object form are not errors by themselves; this makes a name that is no earlier step one. */
-export type Known<A, S> = A extends readonly unknown[] ? unknown : { readonly [K in keyof A]: K extends keyof S ? Requirement : never };
+export type Known<A, S> = A extends readonly unknown[]
+  ? A[number] extends keyof S
+    ? unknown
+    : readonly (keyof S)[]
+  : { readonly [K in keyof A]: K extends keyof S ? Requirement : never };
 
 /** N, unless a step is called so already. */
 export type Fresh<N extends string, S> = string extends N ? N : N extends keyof S ? `there is a step ${N} already` : N;

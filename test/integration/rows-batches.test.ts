@@ -27,7 +27,7 @@ const analyse: Work = ({ input }) => ({
   batch_processing_outcome: {
     type: 'create_batches',
     worker_template_name: 'process_csv_batch',
-    cursor_configs: cursorsFor(input.rows, { batchSize: input.size, maxWorkers: input.cap ?? 10_000 }),
+    cursor_configs: cursorsFor(input.rows, { batchSize: input.size, maxWorkers: input.cap ?? 2_000 }),
     total_items: input.rows,
   },
 });
@@ -51,7 +51,7 @@ const ID = 'files/csv@1.0.0';
 const typed = (): AnyTemplate =>
   template<{ rows: number; size: number; cap?: number }>(ID)
     .batchable('analyze_csv', { batchSize: 200 }, ({ input }) =>
-      batches(cursorsFor(input.rows, { batchSize: input.size, maxWorkers: input.cap ?? 10_000 }), { totalItems: input.rows }),
+      batches(cursorsFor(input.rows, { batchSize: input.size, maxWorkers: input.cap ?? 2_000 }), { totalItems: input.rows }),
     )
     .batchWorker('process_csv_batch', { of: 'analyze_csv' }, ({ cursor }) => {
       let sum = 0;
@@ -235,8 +235,8 @@ test('row 46: an outcome that is none fails the step for good; no worker comes t
     [/end_cursor is missing/, { type: 'create_batches', cursor_configs: [{ batch_id: '001', start_cursor: 0, batch_size: 1 }] }],
     [/worker_template_name must be "each"/, { type: 'create_batches', worker_template_name: 'other', cursor_configs: [cursor] }],
     [
-      /at most 10000 are allowed/,
-      { type: 'create_batches', cursor_configs: cursorsFor(10_001, { batchSize: 2 }).flatMap((c) => [c, { ...c, batch_id: `x${c.batch_id}` }]) },
+      /at most 2000 are allowed/,
+      { type: 'create_batches', cursor_configs: cursorsFor(2_001, { batchSize: 1 }).flatMap((c) => [c, { ...c, batch_id: `x${c.batch_id}` }]) },
     ],
     [/there is a step "each_x" already/, { type: 'create_batches', cursor_configs: [{ ...cursor, batch_id: 'x' }] }],
   ];

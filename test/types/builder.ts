@@ -36,6 +36,9 @@ const one = base.returns('one');
 export type OneResult = Expect<Equal<ResultIn<typeof one>, { readonly n: number; readonly at: string }>>;
 const some = base.returns(['two']);
 export type SomeResults = Expect<Equal<ResultIn<typeof some>, { readonly two: readonly [number, string] }>>;
+// @ts-expect-error the first step has nothing to come after
+template('t/first@1.0.0').step('a', { after: ['zz'] }, () => 1);
+
 // @ts-expect-error there is no such step
 base.returns('four');
 // @ts-expect-error there is no such step

@@ -1,4 +1,5 @@
 /** The tied children of a step as its handler deals with them: asking for them while it runs, seeing how they ended in its finalizer. */
+import type { JsonObject } from '../../core/definition.ts';
 import { TuttiError, isTuttiError } from '../../core/errors.ts';
 import { freezeDeep, parseFrozen, serialise } from '../../core/values.ts';
 import type { ChildResult as StoredChild, SpawnRequest, SpawnedChild } from '../../engine/worker-port.ts';
@@ -79,7 +80,8 @@ function optionsOf(meta: HandlerMeta | undefined, o: SpawnOptions): Partial<Spaw
   if (o.key !== undefined) found.key = o.key;
   if (o.name !== undefined) found.name = o.name;
   if (o.method !== undefined) found.method = o.method;
-  if (o.params !== undefined) found.params = o.params;
+  // As it is now: what the handler does with the object later is its own affair.
+  if (o.params !== undefined) found.params = parseFrozen(serialise(o.params, { name: 'params' })) as JsonObject;
   if (o.priority !== undefined) found.priority = o.priority;
   if (o.allowFailure !== undefined) found.allowFailure = o.allowFailure;
   if (o.cancelable !== undefined) found.cancelable = o.cancelable;

@@ -1,18 +1,32 @@
 /** Holds the inputs of an attempt against the schema of its handler and against the step's own, before any code of the user runs. */
 import type { JsonObject } from '../../core/definition.ts';
-import type { InputValidator } from '../../engine/facade.ts';
+import type { InputValidator, ValidationResult } from '../../engine/facade.ts';
 import type { Assignment, AttemptOutcome } from '../../engine/worker-port.ts';
 import { problemOfSchema, schemaValidator } from '../input-schema.ts';
 import type { UntypedStepContext } from '../step-types.ts';
 import { finalFailure } from './attempt-failure.ts';
+import { withinTime } from './within-time.ts';
 
 /** Schemas of steps kept compiled. Compiling takes milliseconds; the elements of a tree often share one. */
 const KEPT = 200;
 /** Problems told of one input; further ones say nothing new. */
 const MAX_ISSUES = 5;
+/** Milliseconds that a step's own schema may take: it comes from whoever submitted the step, and everybody else waits meanwhile. */
+const COMPILE_MS = 1000;
+const VALIDATE_MS = 250;
+/** What a schema of these keywords takes is not in proportion to its size. */
+const UNEVEN = /"(?:pattern|patternProperties|format|uniqueItems|\$ref|\$dynamicRef)"/;
+/** Characters of schema times characters of inputs that are a few milliseconds at most, and need no watching. */
+const SMALL = 2_000_000;
+
+interface OwnSchema {
+  validate: InputValidator;
+  /** Characters of its text; Infinity: it has to be watched with any inputs. */
+  size: number;
+}
 
 export class InputCheck {
-  readonly #compiled = new Map<string, InputValidator | string>();
+  readonly #compiled = new Map<string, OwnSchema | string>();
 
   /** Null: the inputs fit. Throws what the validator throws. */
   async problem(given: Assignment, ctx: UntypedStepContext, ofHandler: InputValidator | null): Promise<AttemptOutcome | null> {
@@ -21,46 +35,54 @@ export class InputCheck {
     const name = given.mergedInputs ? 'inputs' : 'input';
     const value: unknown = given.mergedInputs ? ctx.inputs : ctx.input;
     if (given.inputSchema !== undefined) {
-      const validate = this.#ofStep(given.inputSchema);
-      if (typeof validate === 'string') {
-        return finalFailure('invalid_input_schema', `the input schema of step ${JSON.stringify(given.stepName)} cannot be used: ${validate}`);
-      }
-      const found = await refusal(validate, value, name, `the input schema of step ${JSON.stringify(given.stepName)}`);
+      const own = this.#ofStep(given.inputSchema);
+      const unusable = (why: string): AttemptOutcome =>
+        finalFailure('invalid_input_schema', `the input schema of step ${JSON.stringify(given.stepName)} cannot be used: ${why}`);
+      if (typeof own === 'string') return unusable(own);
+      const answer = own.size * sizeOf(given) <= SMALL ? { value: own.validate(value) } : withinTime(VALIDATE_MS, () => own.validate(value));
+      if (answer === null) return unusable(`with these ${name} it takes longer than ${VALIDATE_MS} ms`);
+      const found = refusal(await answer.value, name, `the input schema of step ${JSON.stringify(given.stepName)}`);
       if (found !== null) return found;
     }
-    return ofHandler === null ? null : await refusal(ofHandler, value, name, `the input schema of handler ${JSON.stringify(given.handler)}`);
+    return ofHandler === null ? null : refusal(await ofHandler(value), name, `the input schema of handler ${JSON.stringify(given.handler)}`);
   }
 
   /** Text: what is wrong with the schema. */
-  #ofStep(schema: JsonObject): InputValidator | string {
+  #ofStep(schema: JsonObject): OwnSchema | string {
     // By text: a task that was loaded again has equal schemas, not the same ones.
     const text = JSON.stringify(schema);
     let found = this.#compiled.get(text);
     if (found !== undefined) this.#compiled.delete(text);
-    else found = usable(schema);
+    else found = usable(schema, text);
     this.#compiled.set(text, found);
     if (this.#compiled.size > KEPT) this.#compiled.delete(this.#compiled.keys().next().value as string);
     return found;
   }
 }
 
-function usable(schema: JsonObject): InputValidator | string {
+function usable(schema: JsonObject, text: string): OwnSchema | string {
   // An asynchronous schema would answer with a promise, which counts as a yes, and reject it where nobody listens.
   if (schema.$async !== undefined) return '$async is not supported';
-  const problem = problemOfSchema(schema);
-  if (problem !== null) return problem;
   const validate = schemaValidator(schema);
   try {
-    // It compiles on first use, and what fails then is the schema's fault and not the input's.
-    void validate({});
-    return validate;
+    const problem = withinTime(COMPILE_MS, () => {
+      const wrong = problemOfSchema(schema);
+      // It compiles on first use, and what fails then is the schema's fault and not the input's.
+      if (wrong === null) void validate({});
+      return wrong;
+    });
+    if (problem === null) return `it takes longer than ${COMPILE_MS} ms to be understood`;
+    return problem.value ?? { validate, size: UNEVEN.test(text) ? Number.POSITIVE_INFINITY : text.length };
   } catch (e) {
     return e instanceof Error ? e.message : String(e);
   }
 }
 
-async function refusal(validate: InputValidator, value: unknown, name: string, schema: string): Promise<AttemptOutcome | null> {
-  const answer = await validate(value);
+/** Characters of what may be held against the schema. */
+const sizeOf = (given: Assignment): number =>
+  (given.results ?? []).reduce((sum, [, , result]) => sum + (result.state === 'complete' ? result.body.length : 0), given.input.length);
+
+function refusal(answer: ValidationResult, name: string, schema: string): AttemptOutcome | null {
   if (answer.ok) return null;
   const issues = answer.issues.slice(0, MAX_ISSUES).map(({ path, message }) => `${name}${path === '' || path.startsWith('[') ? '' : '.'}${path} ${message}`);
   const more = answer.issues.length - issues.length;

@@ -15,7 +15,8 @@ export const TASK_COLUMNS = `t.id, t.template, t.state, t.priority, t.policy, t.
   t.n_complete, t.n_error, t.n_cancelled, t.n_resolved, t.error, t.initiator, t.source_system, t.tags, t.meta,
   coalesce((select l.seq + l.count from log l where l.task = t.id order by l.seq desc limit 1), 1), t.key`;
 
-export const STEP_COLUMNS = 'task, no, state, token, attempts, phase, owner, rank, wake_at, started_at, finished_at, reason, error, result_token, phase_attempts';
+export const STEP_COLUMNS =
+  'task, no, state, token, attempts, phase, owner, rank, wake_at, started_at, finished_at, reason, error, result_token, phase_attempts';
 
 const countsOf = (r: Row): TaskCounts | null =>
   r[9] === null ? null : { complete: r[9] as number, error: r[10] as number, cancelled: r[11] as number, resolved: r[12] as number };

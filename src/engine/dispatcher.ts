@@ -6,14 +6,13 @@
 import type { Start } from '../core/decisions.ts';
 import type { StepError, TuttiError } from '../core/errors.ts';
 import type { TaskGraph } from '../core/graph.ts';
-import { countsFor } from '../core/load-graph.ts';
-import { hasOwnInput, keyOf } from '../core/nodes.ts';
-import type { NodeFacts } from '../core/shape.ts';
+import { hasOwnInput } from '../core/nodes.ts';
 import { edgeRequired, edgeStep } from '../core/shape.ts';
-import { Absent, Step, isAbsent, isStepTerminal } from '../core/step-states.ts';
-import type { PayloadKey, Store } from '../store/store.ts';
+import { Step, isAbsent } from '../core/step-states.ts';
+import type { Store } from '../store/store.ts';
 import { LocalAssignment, type TemplateName } from './local-assignment.ts';
 import type { PayloadCache } from './payload-cache.ts';
+import { StepValues } from './step-values.ts';
 import {
   type Assignment,
   type AttemptOutcome,
@@ -154,7 +153,7 @@ export class Session implements WorkerSession {
   async fetchChildren(r: { task: number; no: number; from: number; limit: number }): Promise<{ children: ChildResult[]; next: number | null }> {
     const g = this.#d.o.graph(r.task) ?? this.#d.active(r.task, r.no)?.graph;
     if (g === undefined) return { children: [], next: null };
-    const page = await this.#d.children(g, r.no, r.from, r.limit);
+    const page = await this.#d.values.children(g, r.no, r.from, r.limit);
     await this.#d.o.pause();
     return page;
   }
@@ -171,7 +170,7 @@ export class Session implements WorkerSession {
     const g = this.#d.o.graph(r.task) ?? this.#d.active(r.task, r.no)?.graph;
     const no = g?.shape.numberOf.get(r.name);
     if (g === undefined || no === undefined || !isAncestor(g, no, r.no)) return null;
-    return (await this.#d.results(g, [no]))[0];
+    return (await this.#d.values.results(g, [no]))[0];
   }
 
   async fetchResults(r: { task: number; no: number; from: number; limit: number }): Promise<[string, boolean, DependencyResult][]> {
@@ -180,7 +179,7 @@ export class Session implements WorkerSession {
     const { names } = g.shape;
     const edges = g.shape.deps[r.no].slice(r.from, r.from + r.limit);
     const nos = edges.map(edgeStep);
-    const results = await this.#d.results(g, nos);
+    const results = await this.#d.values.results(g, nos);
     for (const r of results) this.#readSincePause += r.state === 'complete' ? r.body.length + 64 : 64;
     if (this.#readSincePause > READ_BEFORE_PAUSE) {
       this.#readSincePause = 0;
@@ -221,8 +220,11 @@ export class Dispatcher implements WorkerPort {
   /** Of handlers that were run here. */
   readonly #knownTraits = new Map<string, HandlerTraits>();
 
+  readonly values: StepValues;
+
   constructor(o: DispatcherOptions) {
     this.o = o;
+    this.values = new StepValues(o);
   }
 
   connect(hello: WorkerHello, sink: WorkerSink): WorkerSession {
@@ -437,12 +439,12 @@ export class Dispatcher implements WorkerPort {
     try {
       const { names } = g.shape;
       const deps = g.shape.deps[no];
-      const input = await this.#inputOf(g, no);
+      const input = await this.values.inputOf(g, no);
       let results: [string, boolean, DependencyResult][] | null = [];
       let bytes = 0;
       for (let from = 0; from < deps.length && results !== null; from += RESULTS_PAGE) {
         const page = deps.slice(from, from + RESULTS_PAGE);
-        const values = await this.results(g, page.map(edgeStep));
+        const values = await this.values.results(g, page.map(edgeStep));
         for (let i = 0; i < page.length; i++) {
           const r = values[i];
           bytes += r.state === 'complete' ? r.body.length : 64;
@@ -478,93 +480,6 @@ export class Dispatcher implements WorkerPort {
 
   #compose(s: Start, values: { input: string; results: Assignment['results']; checkpoint: string | null; own: string | null }): Assignment {
     return new LocalAssignment(this.o, s, values);
-  }
-
-  /** What a step works on: a node's own inputs, else the task's. */
-  async #inputOf(g: TaskGraph, no: number): Promise<string> {
-    if (hasOwnInput(g, no)) {
-      return this.o.payloads.result(g.id, no, 0) ?? (await this.o.store.payloads([{ task: g.id, no, token: 0 }]))[0] ?? '{}';
-    }
-    let input = this.o.payloads.input(g.id);
-    if (input === undefined) {
-      input = (await this.o.store.payloads([{ task: g.id, no: -1, token: 0 }]))[0] ?? '{}';
-      this.o.payloads.putInput(g.id, input);
-    }
-    return input;
-  }
-
-  /** What these steps gave, in their order. */
-  async results(g: TaskGraph, nos: readonly number[]): Promise<DependencyResult[]> {
-    const out = new Array<DependencyResult | undefined>(nos.length);
-    const missing: PayloadKey[] = [];
-    const places: number[] = [];
-    for (let i = 0; i < nos.length; i++) {
-      const no = nos[i];
-      switch (g.state[no]) {
-        case Step.complete: {
-          const link = g.shape.facts(no)?.link;
-          if (link != null) {
-            out[i] = await this.#linked(link);
-            break;
-          }
-          const token = g.resultToken(no);
-          const body = this.o.payloads.result(g.id, no, token);
-          if (body !== undefined) out[i] = { state: 'complete', body };
-          else {
-            missing.push({ task: g.id, no, token });
-            places.push(i);
-          }
-          break;
-        }
-        case Absent.undecided:
-        case Absent.notTaken:
-          out[i] = { state: 'not_taken' };
-          break;
-        case Step.resolvedManually:
-          out[i] = { state: 'resolved_manually' };
-          break;
-        case Step.error:
-          out[i] = { state: 'error', error: await this.#errorOf(g.id, no) };
-          break;
-        default:
-          out[i] = { state: 'cancelled', reason: g.reasonOf(no) ?? (isStepTerminal(g.state[no]) ? 'cancelled' : 'not_ended') };
-      }
-    }
-    if (missing.length > 0) {
-      const bodies = await this.o.store.payloads(missing);
-      places.forEach((i, k) => (out[i] = { state: 'complete', body: bodies[k] ?? 'null' }));
-    }
-    return out as DependencyResult[];
-  }
-
-  /** A link has no data of its own: it gives what the original gave. */
-  async #linked(to: NonNullable<NodeFacts['link']>): Promise<DependencyResult> {
-    if (to.token === 0) return { state: 'complete', body: 'null' };
-    return { state: 'complete', body: (await this.o.store.payloads([to]))[0] ?? 'null' };
-  }
-
-  /** Tied children that count for their parent, in the order they came. */
-  async children(g: TaskGraph, parent: number, from: number, limit: number): Promise<{ children: ChildResult[]; next: number | null }> {
-    const all = g.shape.children(parent);
-    const nos: number[] = [];
-    let at = from;
-    for (; at < all.length && nos.length < limit; at++) if (g.shape.isTied(all[at]) && countsFor(g, parent, all[at])) nos.push(all[at]);
-    const results = await this.results(g, nos);
-    return {
-      children: nos.map((no, i) => ({
-        stepId: this.o.stepUuid(g.id, no),
-        name: g.shape.names[no],
-        key: keyOf(g, no),
-        handler: g.shape.rules[no].handler,
-        result: results[i],
-      })),
-      next: at < all.length ? at : null,
-    };
-  }
-
-  async #errorOf(task: number, no: number): Promise<StepError> {
-    const [row] = await this.o.store.loadSteps({ task, after: no - 1, limit: 1 });
-    return row?.error == null ? { code: 'unknown', message: 'The step failed.', retryable: false } : (JSON.parse(row.error) as StepError);
   }
 }
 

@@ -241,7 +241,7 @@ export class Engine implements EngineFacade {
       store: o.store,
       queries: this.#queries,
       payloads,
-      results: (g, nos) => dispatcher.results(g, nos),
+      results: (g, nos) => dispatcher.values.results(g, nos),
       soon: (fn) => this.#host.soon(fn),
       tag,
     });

@@ -238,6 +238,7 @@ const compose = async (o: OpenOptions, config: EngineConfig): Promise<Tutti> => 
       slots,
       now: host.now,
       maxResultBytes: config.limits.valueBytes,
+      pause: () => nextRound(),
       onFault: (e) => host.log('error', 'the local worker met what should not happen', { error: String(e) }),
     });
     // Timers of the engine never hold the process; an engine that is open does, or a task waiting for its retry would be left behind.

@@ -1,6 +1,7 @@
 /**
  * Draws a task as a tree of its steps. A graph is not a tree: a step hangs below its deepest dependency, and when it has more than
- * the steps above it, the line says after which; `?` marks an optional one. Pure: views and a clock reading in, lines out.
+ * the steps above it, the line says after which; `?` marks an optional one. Where steps are filed below others, those hang there, and
+ * an arrow leads to what only follows. Pure: views and a clock reading in, lines out.
  */
 import type { ShownStepState, TaskStateName } from '../engine/views.ts';
 import { type BarFacts, barOf, percentOf, progressWords } from './progress-bars.ts';
@@ -33,6 +34,8 @@ export interface TreeTask {
   createdAt: number;
   completedAt: number | null;
   completionPercentage: number;
+  /** 0..1, with the progress of running steps; what a task that has not ended shows. Default: by completionPercentage. */
+  progress?: number;
   note?: string | null;
 }
 
@@ -73,6 +76,8 @@ const INTEREST = [
 ];
 /** A chain of 200 steps must not walk off the right edge. */
 const DEEPEST_INDENT = 7;
+const LONGEST_BAR = 10;
+const SHORTEST_BAR = 4;
 
 const glyphOf = (state: string): [string, Colour] => GLYPHS[state] ?? ['▶', 'blue'];
 
@@ -85,8 +90,11 @@ interface Node {
   loose?: boolean;
 }
 
-/** Levels (longest way from a root) and parents. Steps may arrive in any order; a dependency that is not among them is ignored. */
-const arrange = (steps: readonly TreeStep[]): { nodes: Node[]; roots: number[] } => {
+/**
+ * Levels (longest way from a root) and parents. Steps may arrive in any order; a dependency that is not among them is ignored. `filed`:
+ * some step has a parent.
+ */
+const arrange = (steps: readonly TreeStep[]): { nodes: Node[]; roots: number[]; filed: boolean } => {
   const index = new Map(steps.map((s, i) => [s.name, i]));
   const nodes: Node[] = steps.map((step) => ({ step, level: 0, children: [], parent: -1 }));
   const before = steps.map((s, i) => s.dependencies.map((d) => index.get(d.name)).filter((d): d is number => d !== undefined && d !== i));
@@ -119,8 +127,12 @@ const arrange = (steps: readonly TreeStep[]): { nodes: Node[]; roots: number[] }
     }
   });
   const roots: number[] = [];
-  nodes.forEach((node, i) => (node.parent < 0 ? roots.push(i) : nodes[node.parent].children.push(i)));
-  return { nodes, roots };
+  // What is filed below a step stands before what only follows it.
+  for (const loose of [false, true])
+    nodes.forEach((node, i) => {
+      if ((node.loose === true) === loose) (node.parent < 0 ? roots : nodes[node.parent].children).push(i);
+    });
+  return { nodes, roots, filed: nodes.some((node) => node.loose !== true) };
 };
 
 const timeOf = (step: TreeStep, now: number): string => {
@@ -131,12 +143,24 @@ const timeOf = (step: TreeStep, now: number): string => {
   return end === null ? '' : duration(end - step.startedAt);
 };
 
+/** Of a step that has begun and not ended. */
+const progressOf = (step: TreeStep): NonNullable<TreeStep['progress']> | null =>
+  step.state === 'in_progress' || step.state === 'waiting_for_children' || step.state === 'waiting_for_retry' ? (step.progress ?? null) : null;
+
+/** Without those at the end that have no room: half a figure says nothing. */
+const wholeFigures = (text: string, room: number): string => {
+  const figures = text.split('  ');
+  while (figures.length > 1 && [...figures.join('  ')].length > room) figures.pop();
+  return figures.join('  ');
+};
+
 /** One line about the task. */
 export const drawTaskLine = (task: TreeTask, o: DrawOptions): string => {
   const paint = o.paint ?? ((_, t) => t);
   const ended = task.completedAt !== null;
   const [glyph, colour] = ended ? glyphOf(task.state) : (['●', 'blue'] as [string, Colour]);
-  const percent = ended && task.state === 'complete' ? '' : `  ${Math.floor(task.completionPercentage)} %`;
+  const done = ended || task.progress === undefined ? `${Math.floor(task.completionPercentage)} %` : percentOf(task.progress);
+  const percent = ended && task.state === 'complete' ? '' : `  ${done}`;
   const tail = `  ${task.state}${percent}  ${duration((task.completedAt ?? o.now) - task.createdAt)}`;
   const room = (o.width ?? 80) - 2 - tail.length;
   const name = printable(task.template);
@@ -160,7 +184,7 @@ const alsoAfter = (nodes: readonly Node[], at: number): string => {
 export const drawStepTree = (task: TreeTask, steps: readonly TreeStep[], o: DrawOptions): string[] => {
   const paint = o.paint ?? ((_, t) => t);
   const width = o.width ?? 80;
-  const { nodes, roots } = arrange(steps);
+  const { nodes, roots, filed } = arrange(steps);
 
   const room = o.maxLines === undefined ? Infinity : Math.max(1, o.maxLines - 2);
   const shown = new Set<number>();
@@ -188,7 +212,8 @@ export const drawStepTree = (task: TreeTask, steps: readonly TreeStep[], o: Draw
   while (walk.length > 0) {
     const { at, prefix, last, depth } = walk.pop() as (typeof walk)[number];
     const { step, children } = nodes[at];
-    if (shown.has(at)) rows.push({ head: depth === 0 ? '' : prefix + (last ? '└─ ' : '├─ '), step, after: alsoAfter(nodes, at) });
+    if (shown.has(at))
+      rows.push({ head: depth === 0 ? '' : `${prefix}${last ? '└' : '├'}${filed && nodes[at].loose ? '→' : '─'} `, step, after: alsoAfter(nodes, at) });
     const below = depth === 0 || depth >= deepest ? prefix : prefix + (last ? '   ' : '│  ');
     for (let i = children.length - 1; i >= 0; i--)
       walk.push({ at: children[i], prefix: below, last: i === children.length - 1, depth: Math.min(depth + 1, deepest) });
@@ -198,18 +223,24 @@ export const drawStepTree = (task: TreeTask, steps: readonly TreeStep[], o: Draw
     nameLimit,
     widest(rows, 4, (r) => r.head.length + 2 + r.step.name.length),
   );
+  const restWidth = width - 8 - nameWidth - stateWidth - factsWidth;
+  // Bars give way to the first of the figures, all alike.
+  const barWidth = rows.reduce((least, { step }) => {
+    const p = progressOf(step);
+    if (p === null) return least;
+    const [figure] = progressWords({ ...p, message: null }).split('  ');
+    return Math.max(SHORTEST_BAR, Math.min(least, restWidth - percentOf(p.fraction).length - figure.length - 2));
+  }, LONGEST_BAR);
   const lines = rows.map(({ head, step, after }) => {
     const [glyph, colour] = glyphOf(step.state);
     const room = Math.max(0, nameWidth - head.length - 2);
     const name = pad(fit(printable(step.name), room), room);
-    const doing =
-      (step.state === 'in_progress' || step.state === 'waiting_for_children' || step.state === 'waiting_for_retry') && step.progress
-        ? `${barOf(step.progress.fraction, 10)} ${percentOf(step.progress.fraction)} ${progressWords(step.progress)}`.trimEnd()
-        : '';
+    const p = progressOf(step);
+    const doing = p === null ? '' : `${barOf(p.fraction, barWidth)} ${percentOf(p.fraction)} ${progressWords(p)}`.trimEnd();
     // The line is short: what went wrong says more than what it waited for.
     const note = step.state === 'complete' ? '' : (step.note ?? '');
-    const remark = note !== '' ? note : [doing, after].filter((t) => t !== '').join(', ');
-    const rest = fit(printable(remark), width - 8 - nameWidth - stateWidth - factsWidth);
+    const remark = note !== '' ? note : [wholeFigures(doing, restWidth), after].filter((t) => t !== '').join(', ');
+    const rest = fit(printable(remark), restWidth);
     const state = paint(colour, pad(fit(step.state, stateWidth), stateWidth));
     return `  ${paint('dim', head)}${paint(colour, glyph)} ${name}  ${state}  ${pad(facts(step), factsWidth)}${rest === '' ? '' : `  ${paint('dim', rest)}`}`.trimEnd();
   });

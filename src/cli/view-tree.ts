@@ -1,15 +1,16 @@
 /** Views of an engine in this process as the step tree wants them. */
 import type { StepView, TaskView } from '../engine/views.ts';
 import type { TreeStep, TreeTask } from './step-tree.ts';
+import { templateOf } from './wire-tree.ts';
 
 export const taskOfView = (t: TaskView): TreeTask => ({
   id: t.id,
-  // An ad hoc task has no template.
-  template: t.name === '' ? 'tree' : `${t.namespace}/${t.name}@${t.version}`,
+  template: templateOf(t),
   state: t.state,
   createdAt: t.createdAt,
   completedAt: t.completedAt,
   completionPercentage: t.completionPercentage,
+  progress: t.progress,
 });
 
 export const stepOfView = (s: StepView): TreeStep => ({

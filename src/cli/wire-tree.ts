@@ -2,18 +2,22 @@
 import type { WireStep, WireTask } from '../contract/wire.ts';
 import type { TreeStep, TreeTask } from './step-tree.ts';
 
+/** What a task is a run of: `namespace/name@version`, or without a version where that is not known; an ad hoc task has no template. */
+export const templateOf = (t: { namespace: string; name: string; version?: string }): string =>
+  t.name === '' ? 'tree' : `${t.namespace}/${t.name}${t.version === undefined ? '' : `@${t.version}`}`;
+
 const time = (text: string | null): number | null => (text === null ? null : Date.parse(text));
 
 export const treeTask = (
-  t: Pick<WireTask, 'task_uuid' | 'namespace' | 'name' | 'version' | 'status' | 'created_at' | 'completed_at' | 'completion_percentage'>,
+  t: Pick<WireTask, 'task_uuid' | 'namespace' | 'name' | 'version' | 'status' | 'created_at' | 'completed_at' | 'completion_percentage' | 'progress'>,
 ): TreeTask => ({
   id: t.task_uuid,
-  // An ad hoc task has no template.
-  template: t.name === '' ? 'tree' : `${t.namespace}/${t.name}@${t.version}`,
+  template: templateOf(t),
   state: t.status,
   createdAt: Date.parse(t.created_at),
   completedAt: time(t.completed_at),
   completionPercentage: t.completion_percentage,
+  progress: t.progress,
 });
 
 export const treeStep = (s: WireStep): TreeStep => ({

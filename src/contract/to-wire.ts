@@ -152,7 +152,7 @@ const progressToWire = (p: StepView['progress']): WireStep['progress'] => {
 };
 
 export const auditToWire = (a: AuditView): WireAuditRow => ({
-  audit_uuid: auditUuid(a.stepId, a.token),
+  audit_uuid: auditUuid(a.stepId, a.token, a.outcome),
   task_uuid: a.taskId,
   step_uuid: a.stepId,
   step_name: a.stepName,
@@ -169,10 +169,14 @@ export const auditToWire = (a: AuditView): WireAuditRow => ({
   error: a.error,
 });
 
-/** A UUIDv8 made of the step's UUID and the attempt's token: the same row always has the same one, and nothing stores it. */
-export function auditUuid(stepId: string, token: number): string {
+/** What may be recorded of an attempt whose step has ended without it: it then has a row for that already. */
+const AFTERWARDS = ['returned', 'stopped', 'abandoned', 'lost', 'late'];
+
+/** A UUIDv8 made of the step's UUID, the attempt's token and the outcome: the same row always has the same one, and nothing stores it. */
+export function auditUuid(stepId: string, token: number, outcome: string): string {
   const head = (Number.parseInt(stepId.slice(0, 8), 16) ^ token) >>> 0;
-  return `${head.toString(16).padStart(8, '0')}${stepId.slice(8, 14)}8${stepId.slice(15)}`;
+  const middle = Number.parseInt(stepId.slice(15, 18), 16) ^ (AFTERWARDS.indexOf(outcome) + 1);
+  return `${head.toString(16).padStart(8, '0')}${stepId.slice(8, 14)}8${middle.toString(16).padStart(3, '0')}${stepId.slice(18)}`;
 }
 
 export const explainToWire = (e: ExplainView): WireStepExplanation => ({

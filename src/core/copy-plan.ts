@@ -82,7 +82,11 @@ export function* planningCopy(s: CopySource, o: CopyOptions): Generator<void, Co
     const inputsFrom = { task: source.task, no: source.no };
     if (frozen) return { definition, inputs: null, inputsFrom, preset: frozenAs(g, no, s.rows.get(no)) };
     const override = { ...(no === root || (root < 0 && !hasOwnInput(g, no)) ? o.override : {}), ...o.overrides.get(no) };
-    if (override.params !== undefined) definition.params = withHandler(definition.params, override.params);
+    if (override.params !== undefined) {
+      definition.params = withHandler(definition.params, override.params);
+      // As in a submission: whoever names a handler there means it.
+      if (typeof override.params.executor_id === 'string' && override.params.executor_id !== '') definition.handler = override.params.executor_id;
+    }
     if (override.priority !== undefined) definition.priority = override.priority;
     return override.inputs === undefined ? { definition, inputs: null, inputsFrom } : { definition, inputs: override.inputs };
   };
@@ -186,11 +190,13 @@ function setPlace(
     if (g.shape.isTied(no)) definition.tied = true;
   }
   const deps = new Map<number, [no: number, required: boolean, type?: string]>();
+  const types = new Map<number, string>();
+  for (const [dep, , type] of node?.deps ?? []) if (type !== undefined) types.set(dep, type);
   for (const e of g.shape.deps[no]) {
     const dep = place.get(edgeStep(e));
     if (dep === undefined) continue;
     const known = deps.get(dep);
-    const type = node?.deps?.find(([d]) => d === edgeStep(e))?.[2];
+    const type = types.get(edgeStep(e));
     if (known !== undefined) known[1] ||= edgeRequired(e);
     else deps.set(dep, type === undefined ? [dep, edgeRequired(e)] : [dep, edgeRequired(e), type]);
   }

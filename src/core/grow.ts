@@ -174,7 +174,15 @@ export function spawn(out: Decisions, g: TaskGraph, parent: number, token: numbe
   const distinct = new Map<string, NewNode>();
   for (const n of fresh) {
     const key = n.definition.key !== undefined ? `k${n.definition.key}` : `p${n.definition.position ?? 0}`;
-    if (!distinct.has(key)) distinct.set(key, n);
+    const same = distinct.get(key);
+    if (same === undefined) distinct.set(key, n);
+    else if (same.definition.handler !== n.definition.handler)
+      return [
+        {
+          ok: false,
+          message: `two children of ${n.definition.key === undefined ? 'one place' : `key ${n.definition.key}`} were asked for, of handlers ${same.definition.handler} and ${n.definition.handler}`,
+        },
+      ];
   }
   if (distinct.size > 0) addNodes(out, g, [...distinct.values()], token);
   return nodes.map((n, i): Spawned => {

@@ -54,11 +54,16 @@ export interface NodeRecord {
 export function shapeWithNodes(base: Shape, nodes: readonly NodeRecord[]): Shape {
   if (nodes.length === 0) return base;
   const shape = base.fork();
+  addStoredNodes(shape, nodes);
+  return shape;
+}
+
+/** The next of a task's nodes, for callers that take them in pieces. */
+export function addStoredNodes(shape: Shape, nodes: readonly NodeRecord[]): void {
   for (const n of nodes) {
     if (n.no !== shape.size) throw new Error(`node ${n.no} follows ${shape.size - 1} steps`);
     shape.add(JSON.parse(n.body) as NodeDefinition, n.asked);
   }
-  return shape;
 }
 
 /**

@@ -32,7 +32,7 @@ const MAX_PROBLEMS = 100;
 /** Above this a limit of children that run at once is none. */
 export const MAX_CHILDREN_AT_ONCE = 1_000_000;
 const BACKOFFS = ['none', 'linear', 'exponential', 'fibonacci'];
-const POLICIES = ['fail', 'fail_fast', 'block', 'record'];
+export const POLICIES: readonly string[] = ['fail', 'fail_fast', 'block', 'record'];
 
 /** Everything that is wrong with a definition, at most 100 problems; empty: it may be compiled (shape.ts). */
 export function checkTemplate(def: TemplateDefinition): TemplateProblem[] {

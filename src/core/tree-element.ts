@@ -95,7 +95,8 @@ export function readElement(value: unknown, at: string, nested: boolean, limits:
   if (given.schemas !== undefined) {
     // Taken out first: a schema may be nested deeper than other values.
     const { input_schema: schema, ...rest } = plainObject(given.schemas, `${at}.schemas`);
-    if (schema !== undefined && schema !== null) definition.inputSchema = object('schemas.input_schema', schema, { maxDepth: MAX_SCHEMA_DEPTH, maxBytes: MAX_SCHEMA_BYTES });
+    if (schema !== undefined && schema !== null)
+      definition.inputSchema = object('schemas.input_schema', schema, { maxDepth: MAX_SCHEMA_DEPTH, maxBytes: MAX_SCHEMA_BYTES });
     if (Object.keys(rest).length > 0) definition.schemas = object('schemas', rest);
   }
   const handlerField = readHandler(definition, given.handler, at);

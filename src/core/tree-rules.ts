@@ -68,6 +68,8 @@ export class TreeBuilder {
   /** Where each was written: the element whose `children` it stands in (-1: the array itself), and its place there. */
   readonly #within: number[] = [];
   readonly #place: number[] = [];
+  /** How many `children` lists it stands in. */
+  readonly #nesting: number[] = [];
   /** The existing steps that elements are filed under. */
   readonly #filedUnder = new Map<number, number>();
   readonly #base: number;
@@ -133,6 +135,10 @@ export class TreeBuilder {
       throw new TuttiError('INVALID_INPUT', `the tree has more than ${maxElements} elements`, { field: 'tasks', details: { limit: maxElements } });
     this.#within.push(within);
     this.#place.push(place);
+    const nesting = within < 0 ? 0 : this.#nesting[within] + 1;
+    // Here already: the path of each element is as long as it stands deep.
+    if (nesting > MAX_PARENT_DEPTH) throw this.#tooDeep(no);
+    this.#nesting.push(nesting);
     const at = this.#at(no);
     const read = readElement(element, at, within >= 0, this.#options.limits ?? {});
     const { definition } = read;

@@ -13,6 +13,7 @@ import { TASK_STATES, Task, isTaskTerminal } from '../core/task-states.ts';
 import { checkContext } from '../core/values.ts';
 import { LARGE_TASK, type Store, type StoredGraph, type StoredNode, type StoredStep, type StoredTask } from '../store/store.ts';
 import type { GraphCache } from './graph-cache.ts';
+import { namedIn } from './step-refs.ts';
 import type { EngineConfig, Host } from './host.ts';
 import { type Submissions, attributionOf, checkAttribution, checkPriority } from './submissions.ts';
 import type { TaskGuard } from './task-guard.ts';
@@ -23,6 +24,8 @@ const SLICE_MS = 4;
 const PAGE = 2000;
 /** Reads of a large task that goes on meanwhile; the last one lets nothing happen in between. */
 const READS = 3;
+/** An id of ours, of this task or another: the store says which. */
+const GENERATED = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 /** Elements of a preview. */
 const SHOWN = 10_000;
 
@@ -124,7 +127,7 @@ export class Copies {
 
   async #plan(row: StoredTask, r: CopyRequest): Promise<Planned> {
     check(r);
-    const { overrides = {} } = r;
+    const overrides = r.overrides ?? {};
     const owner = row.meta?.userId;
     if (overrides.userId !== undefined && overrides.userId !== owner) {
       const linking = r.mode === 'link' || (r.mode === 'mixed' && (r.link?.length ?? 0) > 0);
@@ -133,19 +136,26 @@ export class Copies {
         details: { owner: owner ?? null },
       });
     }
-    const numbers = async (refs: readonly string[]): Promise<number[]> => {
-      const nos: number[] = [];
-      for (const ref of refs) nos.push(await this.#p.stepNo(row, ref));
-      return nos;
-    };
     const override = this.#override(overrides, 'overrides');
     const named = Object.entries(overrides.elements ?? {});
-    const nos = await numbers(named.map(([ref]) => ref));
-    const byNumber = new Map(named.map(([ref, o], i) => [nos[i], this.#override(o, `overrides.elements.${ref}`)]));
-    const element = r.element === undefined ? undefined : await this.#p.stepNo(row, r.element);
-    const link = await numbers(r.link ?? []);
+    const changes = named.map(([ref, o]) => this.#override(o, `overrides.elements.${ref}`));
     const { task, source } = await this.#read(row);
-    if (source.graph.arriving >= 0) throw new TuttiError('ILLEGAL_STATE', 'The task is still arriving.', { details: { state: TASK_STATES[task.state] } });
+    const { graph } = source;
+    if (graph.arriving >= 0) throw new TuttiError('ILLEGAL_STATE', 'The task is still arriving.', { details: { state: TASK_STATES[task.state] } });
+    // By the graph at hand: a store asked for each of a thousand names would read it a thousand times.
+    const numberOf = async (ref: string): Promise<number> => {
+      const known = GENERATED.test(ref) ? undefined : namedIn(graph.shape, ref);
+      return known ?? (await this.#p.stepNo(row, ref));
+    };
+    const numbers = async (refs: readonly string[]): Promise<number[]> => {
+      const nos: number[] = [];
+      for (const ref of refs) nos.push(await numberOf(ref));
+      return nos;
+    };
+    const nos = await numbers(named.map(([ref]) => ref));
+    const byNumber = new Map(changes.map((change, i) => [nos[i], change]));
+    const element = r.element === undefined ? undefined : await numberOf(r.element);
+    const link = await numbers(r.link ?? []);
     const slice = this.#slice();
     const steps = planningCopy(source, {
       mode: r.mode,
@@ -278,6 +288,13 @@ function check(r: CopyRequest): void {
   }
   if (r.link !== undefined && mode !== 'mixed') refuse('link', 'link goes with mode mixed');
   if (mode === 'mixed' && (r.link === undefined || r.link.length === 0)) refuse('link', 'mode mixed names at least one step to link');
+  for (const [at, given] of [
+    ['overrides', r.overrides],
+    ['overrides.elements', r.overrides?.elements],
+    ...Object.entries(r.overrides?.elements ?? {}),
+  ] as const) {
+    if (given !== undefined && (typeof given !== 'object' || given === null || Array.isArray(given))) refuse(at, `${at} must be an object`);
+  }
   const { userId: _owner, ...changes } = r.overrides ?? {};
   if (mode === 'archive' && Object.keys(changes).length > 0) refuse('overrides', 'an archive is kept as it stood: nothing of it can be changed');
   if (mode === 'link' && Object.keys(changes).length > 0) refuse('overrides', 'a link has no data of its own: nothing of it can be changed');

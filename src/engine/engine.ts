@@ -76,6 +76,7 @@ export interface EngineOptions {
 
 /** What a person says of a cancel. */
 function messageOf({ errorMessage = 'Cancelled by user' }: { errorMessage?: string }): string {
+  if (typeof errorMessage !== 'string') throw new TuttiError('INVALID_INPUT', 'error_message must be text', { field: 'error_message' });
   if (errorMessage.length > 10_000) throw new TuttiError('INVALID_INPUT', 'error_message has at most 10,000 characters', { field: 'error_message' });
   return errorMessage;
 }

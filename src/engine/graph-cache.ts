@@ -2,7 +2,7 @@
  * Graphs of live tasks, counted in steps (I11). A miss is loaded before a turn, never inside one. Above the limit, graphs that hold
  * nothing of their own are dropped, longest unused first.
  */
-import { loadGraph, shapeWithNodes } from '../core/load-graph.ts';
+import { addStoredNodes, loadGraph, shapeWithNodes } from '../core/load-graph.ts';
 import type { TaskGraph } from '../core/graph.ts';
 import { type Shape, emptyShape } from '../core/shape.ts';
 import { LARGE_TASK, type Store, type StoredGraph, type StoredNode, type StoredStep } from '../store/store.ts';
@@ -103,9 +103,11 @@ export class GraphCache {
     const base = task.template === null ? emptyShape(task.policy) : this.#shapeOf(task.template);
     if (base === undefined) return undefined;
     const large = task.totalSteps > LARGE_TASK;
-    const all = large ? await this.#nodesInPages(task.id, pause) : nodes;
-    const shape = shapeWithNodes(base, all);
-    return loadGraph(task, large ? await this.#stepsInPages(task.id, pause) : steps, shape, shape !== base);
+    // A caller that has read them all has them as they stood together.
+    const given = !large || steps.length > 0;
+    const all = given ? nodes : await this.#nodesInPages(task.id, pause);
+    const shape = large ? await shapeInSlices(base, all, pause) : shapeWithNodes(base, all);
+    return loadGraph(task, given ? steps : await this.#stepsInPages(task.id, pause), shape, shape !== base);
   }
 
   async #nodesInPages(task: number, pause: () => Promise<void>): Promise<StoredNode[]> {
@@ -129,4 +131,15 @@ export class GraphCache {
       await pause();
     }
   }
+}
+
+/** As shapeWithNodes; 100,000 nodes at once would hold the loop for a quarter of a second. */
+async function shapeInSlices(base: Shape, nodes: readonly StoredNode[], pause: () => Promise<void>): Promise<Shape> {
+  if (nodes.length === 0) return base;
+  const shape = base.fork();
+  for (let at = 0; at < nodes.length; at += PAGE) {
+    if (at > 0) await pause();
+    addStoredNodes(shape, nodes.slice(at, at + PAGE));
+  }
+  return shape;
 }

@@ -56,4 +56,5 @@ export class StepRefs {
   }
 }
 
-const namedIn = (shape: Shape, ref: string): number | undefined => shape.byId(ref) ?? shape.numberOf.get(ref);
+/** By the id it was submitted with, else by its name. */
+export const namedIn = (shape: Shape, ref: string): number | undefined => shape.byId(ref) ?? shape.numberOf.get(ref);

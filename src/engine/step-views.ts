@@ -100,6 +100,7 @@ export class StepViews {
     const failedAt = error !== null && (state === Step.error || state === Step.waitingForRetry) ? (r?.finishedAt ?? null) : null;
     const startedAt = r?.startedAt ?? null;
     const parent = shape.parent(no);
+    const reason = state === Step.cancelled ? (g.reasonOf(no) ?? (r?.reason == null ? null : CANCEL_REASONS[r.reason])) : null;
     return {
       id: this.#p.stepUuid(g.id, no),
       taskId: this.#p.taskUuid(g.id),
@@ -115,7 +116,7 @@ export class StepViews {
       params: (no >= shape.base ? (node?.params ?? null) : null) as JsonObject | null,
       schemas: schemasOf(node),
       origin: node?.origin === undefined ? null : this.#origin(node.origin),
-      reason: state === Step.cancelled ? (g.reasonOf(no) ?? (r?.reason == null ? null : CANCEL_REASONS[r.reason])) : null,
+      reason,
       handler: rules.handler,
       createdAt: g.createdAt,
       updatedAt: Math.max(g.createdAt, startedAt ?? 0, r?.finishedAt ?? 0, finishedAt ?? 0),
@@ -135,7 +136,7 @@ export class StepViews {
       priority: g.priorityOf(no),
       error:
         error === null
-          ? state === Step.cancelled && g.taskState === Task.cancelled && g.failure !== null
+          ? state === Step.cancelled && reason === 'task_ended' && g.taskState === Task.cancelled && g.failure !== null
             ? (JSON.parse(g.failure) as StepError)
             : null
           : (JSON.parse(error) as StepError),

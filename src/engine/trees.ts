@@ -3,12 +3,13 @@
  * slices between which the loop goes on, and then it is a submission like any other. Also what is added to a task later.
  */
 import { ADDED_AT_ONCE, elementsToAdd } from '../core/added-elements.ts';
-import { TuttiError } from '../core/errors.ts';
+import { TuttiError, isTuttiError } from '../core/errors.ts';
 import type { TaskGraph } from '../core/graph.ts';
 import { parseUuid, stepUuid } from '../core/ids.ts';
 import { nearestName } from '../core/nearest-name.ts';
 import { depthOf } from '../core/nodes.ts';
 import { emptyShape } from '../core/shape.ts';
+import { POLICIES } from '../core/template-rules.ts';
 import { isTaskTerminal } from '../core/task-states.ts';
 import { type ExistingSteps, TreeBuilder, type TreePlan } from '../core/tree-rules.ts';
 import type { Store, StoredTask } from '../store/store.ts';
@@ -59,6 +60,8 @@ export class Trees {
     this.#p.admit();
     checkAttribution(r);
     if (r.priority !== undefined) checkPriority(r.priority);
+    if (r.policy !== undefined && !POLICIES.includes(r.policy))
+      throw new TuttiError('INVALID_INPUT', `policy must be one of ${POLICIES.join(', ')}`, { field: 'policy' });
     const plan = await this.#plan(r.elements, this.#p.config.limits.treeElements, undefined);
     const shape = emptyShape(r.policy ?? 'fail');
     const slice = this.#slice();
@@ -164,17 +167,25 @@ export class Trees {
           details: { limit: treeBytes },
         });
     };
-    if (Symbol.iterator in Object(elements)) {
-      for (const element of elements as Iterable<unknown>) {
-        take(element);
-        if (slice.isOver()) await slice.pause();
+    if (!(Symbol.iterator in Object(elements)) && !(Symbol.asyncIterator in Object(elements)))
+      throw new TuttiError('INVALID_INPUT', 'tasks must be a list of elements', { field: 'tasks' });
+    try {
+      if (Symbol.iterator in Object(elements)) {
+        for (const element of elements as Iterable<unknown>) {
+          take(element);
+          if (slice.isOver()) await slice.pause();
+        }
+      } else {
+        for await (const element of elements as AsyncIterable<unknown>) {
+          take(element);
+          if (slice.isOver()) await slice.pause();
+        }
       }
-    } else if (Symbol.asyncIterator in Object(elements)) {
-      for await (const element of elements as AsyncIterable<unknown>) {
-        take(element);
-        if (slice.isOver()) await slice.pause();
-      }
-    } else throw new TuttiError('INVALID_INPUT', 'tasks must be a list of elements', { field: 'tasks' });
+    } catch (e) {
+      if (isTuttiError(e)) throw e;
+      // The caller's own list threw, and not our store.
+      throw new TuttiError('INVALID_INPUT', `the elements broke off: ${e instanceof Error ? e.message : String(e)}`, { field: 'tasks', cause: e });
+    }
     for (const steps = builder.finishing(); ; ) {
       const { done, value } = steps.next();
       if (done === true) return value;

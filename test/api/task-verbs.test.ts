@@ -66,8 +66,10 @@ test('a step by name or id, its audit and its log', async () => {
   assert.equal(explained[0].gates[0].kind, 'slots');
 });
 
-test('rows of the audit have ids of their own', () => {
-  const ids = [1, 2, 3].flatMap((token) => [fakeUuid(1), fakeUuid(2)].map((step) => auditUuid(step, token)));
+test('rows of the audit have ids of their own, also those of one attempt: told to stop, and what it then did', () => {
+  const ids = [1, 2, 3].flatMap((token) =>
+    [fakeUuid(1), fakeUuid(2)].flatMap((step) => ['cancelled', 'returned', 'late'].map((outcome) => auditUuid(step, token, outcome))),
+  );
   assert.equal(new Set(ids).size, ids.length);
   assert.ok(ids.every(isUuid));
 });

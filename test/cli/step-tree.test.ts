@@ -57,6 +57,36 @@ test('a retry says when, an ended task how long it took', () => {
   assert.match(lines[2], /⊘ b .*cancelled .* dependency_failed$/);
 });
 
+test('what is filed below a step stands before what follows it, and looks different; a running task shows its progress', () => {
+  const lines = drawStepTree(
+    { ...task, template: 'tree', progress: 0.456 },
+    [
+      step('load', 'waiting_for_children', [], { id: 'L' }),
+      step('mail', 'pending', ['load'], { id: 'M' }),
+      step('load.a', 'in_progress', [], { id: 'A', parentId: 'L' }),
+      step('load.b', 'pending', ['load.a'], { id: 'B', parentId: 'L' }),
+    ],
+    { now: 3300, width: 70 },
+  );
+  assert.match(lines[0], /45 %/);
+  assert.deepEqual(
+    lines.slice(1).map((l) => l.slice(0, 15).trimEnd()),
+    ['  … load', '  ├─ ▶ load.a', '  ├─ · load.b', '  └→ · mail'],
+  );
+});
+
+test('bars give way to the first figure, all alike', () => {
+  const parts = { fraction: 0.35, message: 'on it', parts: { done: 7, total: 20 } };
+  const steps = [
+    step('a parent with a name', 'waiting_for_children', [], { progress: parts }),
+    step('b', 'in_progress', [], { progress: { fraction: 0, message: 'm' } }),
+  ];
+  const at = (width: number): string[] => drawStepTree(task, steps, { now: 3300, width }).slice(1);
+  assert.match(at(110)[0], / ███▌░{6} 35 % 7 of 20 parts {2}on it$/);
+  assert.match(at(88)[0], / █▊░{3} 35 % 7 of 20 parts$/);
+  assert.match(at(88)[1], / ░{5} 0 % m$/);
+});
+
 test('with too many steps the interesting ones stay and the rest is counted', () => {
   const steps = Array.from({ length: 1000 }, (_, i) => step(`s${i}`, i === 700 ? 'error' : i === 800 ? 'in_progress' : 'complete', i === 0 ? [] : ['s0']));
   const lines = drawStepTree(task, steps, { now: 3300, maxLines: 10 });

@@ -32,6 +32,29 @@ test('run --tree takes JSON, YAML and lines; --watch follows it', async (t) => {
   assert.equal(watched.code, 0, watched.err);
 });
 
+test('where a task of a template has its name, a tree says that it is one', async () => {
+  const task = await served.tutti.submitTree([{ name: 'listed', handler: 'noop' }], { key: 'the listed one' });
+  await task.done();
+  const listed = await cli(['ls', '--key', 'the listed one'], { url });
+  assert.match(listed.out, new RegExp(`^ID +TEMPLATE .*\n${task.id} +tree +complete +1/1 .*\n$`));
+  const events = await cli(['events', '--task', task.id, '--type', 'task.state'], { url });
+  assert.match(events.out, new RegExp(`^${task.id} {2}tree {2}.*task is complete$`, 'm'));
+});
+
+test('copy says which options its modes want', async () => {
+  const task = await served.tutti.submitTree([{ name: 'kept', handler: 'noop' }]);
+  await task.done();
+  for (const [args, message] of [
+    [['--mode', 'mixed'], /--mode mixed wants --link/],
+    [['--mode', 'copy', '--link', 'kept'], /--link belongs to --mode mixed, not copy/],
+  ] as const) {
+    const refused = await cli(['copy', task.id, ...args], { url });
+    assert.equal(refused.code, 2);
+    assert.match(refused.err, message);
+  }
+  assert.equal((await cli(['copy', task.id, '--mode', 'mixed', '--link', 'kept'], { url })).code, 0);
+});
+
 test('run --tree --no-execute stores it; cancel --step ends one of its steps', async (t) => {
   const cwd = scratch(t);
   writeFileSync(

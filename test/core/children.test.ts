@@ -196,6 +196,7 @@ test('identity of a spawn: key, else position with hash; the same is adopted, an
   assert.deepEqual(asked([{ position: 0, hash: 5 }]), [b, true]);
   assert.match(String(asked([{ key: 'a', handler: 'another' }])), /handler child, not another/);
   assert.match(String(asked([{ position: 0, hash: 6 }, { key: 'new' }])), /other inputs/);
+  assert.match(String(asked([{ key: 'y' }, { key: 'y', handler: 'another' }])), /two children of key y were asked for, of handlers child and another/);
   assert.equal(d.graph.size, 3);
   assert.deepEqual(d.spawn('p', ['x', 'x']), [3, 3], 'one key, one child');
 });

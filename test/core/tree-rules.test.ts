@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { TuttiError } from '../../src/core/errors.ts';
 import { nearestName } from '../../src/core/nearest-name.ts';
-import { TreeBuilder, type TreeBuilderOptions, type TreePlan } from '../../src/core/tree-rules.ts';
+import { MAX_PARENT_DEPTH, TreeBuilder, type TreeBuilderOptions, type TreePlan } from '../../src/core/tree-rules.ts';
 import { NaiveTree, type NaiveElement } from '../support/naive-tree.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 
@@ -544,5 +544,29 @@ describe('100,000 elements', () => {
 
   test('children of one element, in one go', () => {
     assert.equal(plan([work('p', { children: Array.from({ length: SIZE }, (_, i) => work(`s${i}`)) })]).nodes.length, SIZE + 1);
+  });
+});
+
+describe('limits of what a stranger may ask for', () => {
+  test('children nested deeper than parents may stand are refused at the first that is too deep, not after all of them', () => {
+    const nested = (levels: number): object => {
+      let element: object = work('leaf');
+      for (let i = 0; i < levels; i++) element = { name: `n${i}`, children: [element] };
+      return element;
+    };
+    const builder = new TreeBuilder(OPTIONS);
+    assert.throws(() => builder.add(nested(50_000)), { code: 'INVALID_INPUT', message: /the limit is 100 parents/ });
+    assert.equal(builder.size, MAX_PARENT_DEPTH + 1);
+    assert.equal(plan([nested(MAX_PARENT_DEPTH)]).nodes.length, MAX_PARENT_DEPTH + 1);
+  });
+
+  test('waits that no clock could be added to, and schemas that would take seconds to compile, are refused', () => {
+    for (const field of ['backoff_base_ms', 'max_backoff_ms']) {
+      refused([work('a', { retry: { [field]: 2 ** 53 - 1 } })], /whole number from 0 to/, `[0].retry.${field}`);
+    }
+    assert.ok(Number.isSafeInteger(Date.UTC(9999, 0) + 2 ** 52));
+    const schema = { enum: Array.from({ length: 999 }, (_, i) => `${i}`.padStart(80)) };
+    refused([work('a', { schemas: { input_schema: schema } })], /the limit is 65536 bytes/, '[0].schemas.input_schema');
+    plan([work('a', { retry: { max_backoff_ms: 2 ** 52 }, schemas: { input_schema: { enum: schema.enum.slice(0, 700) } } })]);
   });
 });

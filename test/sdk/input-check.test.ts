@@ -115,3 +115,31 @@ describe('phases', () => {
     );
   });
 });
+
+describe('a schema comes from whoever submitted the step, and may not hold up everybody else', () => {
+  test('a pattern that backtracks is broken off and fails the step for good', async () => {
+    const input = JSON.stringify({ a: `${'a'.repeat(60)}!` });
+    for (const inputSchema of [
+      { properties: { a: { pattern: '^(a+)+$' } } },
+      { additionalProperties: { type: 'string', pattern: '^(a|a)*$' } },
+    ] as JsonObject[]) {
+      const out = await tryWith(undefined, assignment({ input, inputSchema }));
+      assert.deepEqual([out.seen, out.code, out.retryable], ['not called', 'invalid_input_schema', false]);
+      assert.match(out.message, /takes longer than 250 ms/);
+    }
+  });
+
+  test('references that double at every level are broken off as well', async () => {
+    const $defs: JsonObject = { d50: { type: 'object' } };
+    for (let i = 0; i < 50; i++) $defs[`d${i}`] = { allOf: [{ $ref: `#/$defs/d${i + 1}` }, { $ref: `#/$defs/d${i + 1}` }] };
+    const out = await tryWith(undefined, assignment({ input: '{}', inputSchema: { $defs, $ref: '#/$defs/d0' } }));
+    assert.deepEqual([out.seen, out.code], ['not called', 'invalid_input_schema']);
+    assert.match(out.message, /takes longer than 1000 ms/);
+  });
+
+  test('a harmless pattern holds as ever', async () => {
+    const inputSchema = { properties: { a: { pattern: '^a+$' } } };
+    assert.deepEqual((await tryWith(undefined, assignment({ input: '{"a":"aa"}', inputSchema }))).seen, { a: 'aa' });
+    assert.equal((await tryWith(undefined, assignment({ input: '{"a":"b"}', inputSchema }))).code, 'invalid_input');
+  });
+});

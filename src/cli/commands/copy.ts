@@ -35,6 +35,8 @@ export const addCopy = (program: Command, ctx: CommandContext): void => {
       const o = command.optsWithGlobals<Options>();
       const mode = MODES.find((m) => m === o.mode);
       if (mode === undefined) throw new CommandError(EXIT.usage, `--mode is one of ${MODES.join(', ')}, not ${o.mode}`);
+      if (mode === 'mixed' && o.link === undefined) throw new CommandError(EXIT.usage, '--mode mixed wants --link: the steps that are linked');
+      if (mode !== 'mixed' && o.link !== undefined) throw new CommandError(EXIT.usage, `--link belongs to --mode mixed, not ${mode}`);
       const made = await ctx.client(o).copy(id, mode, {
         element: o.element,
         ...(o.recursive ? {} : { recursive: false }),

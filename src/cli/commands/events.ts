@@ -6,6 +6,7 @@ import { type ClientOptions, type CommandContext, wholeNumber } from '../context
 import { CommandError, EXIT } from '../exit-code.ts';
 import { printable } from '../terminal.ts';
 import { eventLine } from '../watch-task.ts';
+import { templateOf } from '../wire-tree.ts';
 
 interface EventsOptions extends ClientOptions {
   follow?: boolean;
@@ -43,7 +44,7 @@ export const addEvents = (program: Command, ctx: CommandContext): void => {
     });
 };
 
-const line = (e: WireGlobalEvent): string => `${e.task_uuid}  ${printable(`${e.namespace}/${e.name}`)}  ${eventLine(e)}`;
+const line = (e: WireGlobalEvent): string => `${e.task_uuid}  ${printable(templateOf(e))}  ${eventLine(e)}`;
 
 /** Reads on over pages that a filter left empty, until there is something to show or nothing more to read. */
 const list = async (ctx: CommandContext, client: HttpClient, filter: Filter, o: EventsOptions): Promise<void> => {

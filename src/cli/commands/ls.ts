@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { type ClientOptions, type CommandContext, wholeNumber } from '../context.ts';
 import { duration, printable, table } from '../terminal.ts';
+import { templateOf } from '../wire-tree.ts';
 
 interface LsOptions extends ClientOptions {
   status?: string;
@@ -10,6 +11,7 @@ interface LsOptions extends ClientOptions {
   initiator?: string;
   sourceSystem?: string;
   tag?: string;
+  key?: string;
   limit: number;
   cursor?: string;
   json?: boolean;
@@ -26,6 +28,7 @@ export const addLs = (program: Command, ctx: CommandContext): void => {
     .option('--initiator <name>', 'submitted by')
     .option('--source-system <name>', 'submitted from')
     .option('-t, --tag <tag>', 'with this tag')
+    .option('-k, --key <key>', 'submitted with this key, live or ended')
     .option('-l, --limit <n>', 'how many, at most 100', wholeNumber('--limit', 1, 100), 25)
     .option('--cursor <cursor>', 'the next page, as the last one named it')
     .action(async (_: unknown, command: Command) => {
@@ -38,6 +41,7 @@ export const addLs = (program: Command, ctx: CommandContext): void => {
         initiator: o.initiator,
         source_system: o.sourceSystem,
         tag: o.tag,
+        key: o.key,
         limit: o.limit,
         cursor: o.cursor,
       });
@@ -49,7 +53,7 @@ export const addLs = (program: Command, ctx: CommandContext): void => {
           ['ID', 'TEMPLATE', 'STATE', 'STEPS', 'AGE'],
           list.tasks.map((t) => [
             t.task_uuid,
-            printable(`${t.namespace}/${t.name}@${t.version}`),
+            printable(templateOf(t)),
             t.status,
             `${t.completed_steps}/${t.total_steps}`,
             duration(now - Date.parse(t.created_at)),

@@ -1,3 +1,4 @@
+import { TuttiError } from '../../core/errors.ts';
 import { calculateProgress, calculateStatus, type SimpleStatus } from '../../core/simple-status.ts';
 import type { TreeTask } from './tree-task.ts';
 
@@ -15,10 +16,16 @@ export class TaskTreeNode {
     return this;
   }
 
-  /** This node and all below it, parents first, each with its parent. */
+  /** This node and all below it, parents first, each with its parent. INVALID_INPUT: a task stands there twice, or below itself. */
   *nodes(): Generator<{ node: TaskTreeNode; parent: TaskTreeNode | null }> {
     const open: { node: TaskTreeNode; parent: TaskTreeNode | null }[] = [{ node: this, parent: null }];
+    const seen = new Set<string>();
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      if (seen.has(next.node.task.id)) {
+        const message = `the task ${JSON.stringify(next.node.task.name)} stands in the tree twice, or below itself`;
+        throw new TuttiError('INVALID_INPUT', message, { field: 'children' });
+      }
+      seen.add(next.node.task.id);
       yield next;
       for (const child of next.node.children.toReversed()) open.push({ node: child, parent: next.node });
     }

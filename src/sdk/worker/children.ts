@@ -12,6 +12,8 @@ import type { Attempt } from './attempt.ts';
 
 /** Children asked for in one message. */
 const CHUNK = 500;
+/** Characters of inputs in one message, or little more: each message is one commit. */
+const CHUNK_CHARS = 4 * 1024 * 1024;
 const PAGE = 100;
 
 export class Children {
@@ -32,6 +34,7 @@ export class Children {
     this.#attempt.spawned = true;
     const refs: ChildRef[] = [];
     let chunk: SpawnRequest[] = [];
+    let chars = 0;
     const send = async (): Promise<void> => {
       if (this.#attempt.ended) throw new TuttiError('ILLEGAL_STATE', `the attempt of step ${JSON.stringify(given.stepName)} is over: it has no more children`);
       try {
@@ -40,10 +43,13 @@ export class Children {
         throw refusal(e);
       }
       chunk = [];
+      chars = 0;
     };
     for (const item of items) {
-      chunk.push(this.#request(item));
-      if (chunk.length === CHUNK) await send();
+      const request = this.#request(item);
+      chunk.push(request);
+      chars += request.inputs.length;
+      if (chunk.length === CHUNK || chars >= CHUNK_CHARS) await send();
     }
     if (chunk.length > 0) await send();
     return refs;

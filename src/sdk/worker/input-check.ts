@@ -27,6 +27,14 @@ interface OwnSchema {
 
 export class InputCheck {
   readonly #compiled = new Map<string, OwnSchema | string>();
+  /** The schema that is compiled last of those that wait. */
+  #last: Promise<unknown> = Promise.resolve();
+  readonly #pause: () => Promise<unknown>;
+
+  /** `pause`: lets others have the loop for a round. */
+  constructor(pause: () => Promise<unknown>) {
+    this.#pause = pause;
+  }
 
   /** Null: the inputs fit. Throws what the validator throws. */
   async problem(given: Assignment, ctx: UntypedStepContext, ofHandler: InputValidator | null): Promise<AttemptOutcome | null> {
@@ -35,7 +43,7 @@ export class InputCheck {
     const name = given.mergedInputs ? 'inputs' : 'input';
     const value: unknown = given.mergedInputs ? ctx.inputs : ctx.input;
     if (given.inputSchema !== undefined) {
-      const own = this.#ofStep(given.inputSchema);
+      const own = await this.#ofStep(given.inputSchema);
       const unusable = (why: string): AttemptOutcome =>
         finalFailure('invalid_input_schema', `the input schema of step ${JSON.stringify(given.stepName)} cannot be used: ${why}`);
       if (typeof own === 'string') return unusable(own);
@@ -48,12 +56,17 @@ export class InputCheck {
   }
 
   /** Text: what is wrong with the schema. */
-  #ofStep(schema: JsonObject): OwnSchema | string {
+  async #ofStep(schema: JsonObject): Promise<OwnSchema | string> {
     // By text: a task that was loaded again has equal schemas, not the same ones.
     const text = JSON.stringify(schema);
     let found = this.#compiled.get(text);
     if (found !== undefined) this.#compiled.delete(text);
-    else found = usable(schema, text);
+    else {
+      // One after the other, with a round of the loop between two: attempts come by the dozen, each perhaps with a schema of its own.
+      const turn = this.#last.then(this.#pause).then(() => this.#compiled.get(text) ?? usable(schema, text));
+      this.#last = turn;
+      found = await turn;
+    }
     this.#compiled.set(text, found);
     if (this.#compiled.size > KEPT) this.#compiled.delete(this.#compiled.keys().next().value as string);
     return found;

@@ -28,6 +28,8 @@ export interface LocalWorkerOptions {
   now: () => number;
   /** Limit of one result, bytes. Default 1 MiB. */
   maxResultBytes?: number;
+  /** Lets others have the loop for a round. Default: it does not. */
+  pause?: () => Promise<unknown>;
   /** Hears of what should not happen, such as a session that throws. Default: nobody. */
   onFault?: (error: unknown) => void;
 }
@@ -35,7 +37,7 @@ export interface LocalWorkerOptions {
 export class LocalWorker implements WorkerSink {
   readonly #registry: HandlerRegistry;
   readonly #hooks: HookRegistry | undefined;
-  readonly #inputs = new InputCheck();
+  readonly #inputs: InputCheck;
   readonly #now: () => number;
   readonly #maxResultBytes: number;
   readonly #onFault: (error: unknown) => void;
@@ -44,11 +46,22 @@ export class LocalWorker implements WorkerSink {
   readonly #running = new Map<string, Attempt>();
   #closed = false;
 
-  constructor({ port, registry, hooks, slots = 50, name = 'local', now, maxResultBytes = MAX_VALUE_BYTES, onFault = () => {} }: LocalWorkerOptions) {
+  constructor({
+    port,
+    registry,
+    hooks,
+    slots = 50,
+    name = 'local',
+    now,
+    maxResultBytes = MAX_VALUE_BYTES,
+    pause = async () => {},
+    onFault = () => {},
+  }: LocalWorkerOptions) {
     this.#registry = registry;
     this.#hooks = hooks;
     this.#now = now;
     this.#maxResultBytes = maxResultBytes;
+    this.#inputs = new InputCheck(pause);
     this.#onFault = onFault;
     this.#session = port.connect(
       {
@@ -132,7 +145,7 @@ export class LocalWorker implements WorkerSink {
       }
     }
     // Told to stop while a hook or a validator was at work: the handler is not begun at all.
-    if ((before !== undefined || validator !== null) && signal().aborted) return failureOf(signal().reason, this.#now());
+    if ((before !== undefined || validator !== null || given.inputSchema !== undefined) && signal().aborted) return failureOf(signal().reason, this.#now());
     return new Promise((resolve) => this.#call(attempt, ctx, resolve));
   }
 

@@ -21,6 +21,11 @@ export class ResultProcessor implements Actor {
   readonly inbox: Inbox<ResultCommand>;
   readonly #p: EngineParts;
   #taken: ResultCommand[] = [];
+  /**
+   * Rows that spawns took of the last turn. One that took much of it lets the next turn do without: a handler that spawns 100,000
+   * children asks for the next 500 before the loop comes round, and nothing else would ever get room.
+   */
+  #spawnRows = 0;
   completed = 0;
   failed = 0;
   retried = 0;
@@ -42,12 +47,28 @@ export class ResultProcessor implements Actor {
     let verbs: ResultCommand[] | null = null;
     let handled = 0;
     // Results and checkpoints first, verbs after: a result that is present beats its own cancel (design.md §3).
+    const half = this.#p.config.turn.maxRows / 2;
+    const yields = this.#spawnRows >= half;
+    this.#spawnRows = 0;
+    let behind: Set<string> | null = null;
     while (this.inbox.depth > 0 && turn.room) {
       const c = this.inbox.take()!;
+      if (c.kind === 'spawn' && (yields || this.#spawnRows >= half)) {
+        waiting.push(c);
+        (behind ??= new Set()).add(attemptOf(c));
+        continue;
+      }
+      // What an attempt says after a spawn that waits is not decided before it.
+      if (behind !== null && (c.kind === 'result' || c.kind === 'checkpoint' || c.kind === 'spawn') && behind.has(attemptOf(c))) {
+        waiting.push(c);
+        continue;
+      }
+      const before = turn.out.weight;
       if (c.kind === 'result' || c.kind === 'checkpoint' || c.kind === 'spawn') {
         if (this.#decide(turn, c)) {
           this.#taken.push(c);
           handled++;
+          if (c.kind === 'spawn') this.#spawnRows += turn.out.weight - before;
         } else waiting.push(c);
       } else (verbs ??= []).push(c);
     }
@@ -246,6 +267,8 @@ export class ResultProcessor implements Actor {
     else turn.replies.push(() => this.failed++);
   }
 }
+
+const attemptOf = (c: { task: number; no: number; token: number }): string => `${c.task}.${c.no}.${c.token}`;
 
 function stepEnded(g: TaskGraph, no: number, state: number): TuttiError {
   if (isAbsent(state)) return new TuttiError('ILLEGAL_STATE', `The step ${g.shape.names[no]} was not taken.`);

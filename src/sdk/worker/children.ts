@@ -16,6 +16,22 @@ const CHUNK = 500;
 const CHUNK_CHARS = 4 * 1024 * 1024;
 const PAGE = 100;
 
+const OPTIONS = new Set<string>([
+  'key',
+  'priority',
+  'name',
+  'method',
+  'params',
+  'retry',
+  'timeout',
+  'expectedBytes',
+  'expectedItems',
+  'allowFailure',
+  'cancelable',
+  'onChildFailure',
+  'maxConcurrentChildren',
+] satisfies (keyof SpawnOptions)[]);
+
 export class Children {
   readonly #attempt: Attempt;
   /** What is known of a handler, for the defaults of steps it runs. */
@@ -67,6 +83,8 @@ export class Children {
   }
 
   #request({ handler, inputs, ...opts }: SpawnItem): SpawnRequest {
+    for (const name of Object.keys(opts))
+      if (!OPTIONS.has(name)) throw new PermanentError(`spawn: ${JSON.stringify(name)} is no option`, { code: 'invalid_spawn' });
     if (this.#attempt.given.phase !== 'run')
       throw new PermanentError('children are spawned while a step runs, not by its finalize or onAbort', { code: 'spawn_refused' });
     if (typeof handler !== 'string' || handler === '') throw new PermanentError('spawn: handler must be the name of a handler', { code: 'invalid_spawn' });

@@ -242,9 +242,12 @@ export class TaskGraph {
   }
 
   setPhase(no: number, phase: number): void {
+    if (phase === 0) {
+      if (this.phase.size > 0) this.phase.delete(no);
+      return;
+    }
     if (this.phase === NONE) this.phase = new Map();
-    if (phase === 0) this.phase.delete(no);
-    else this.phase.set(no, phase);
+    this.phase.set(no, phase);
   }
 
   setPhaseAttempts(no: number, n: number): void {

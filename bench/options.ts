@@ -23,7 +23,7 @@ export const USAGE = `Usage: npm run bench -- [options]
 
 Measures Tutti against the budget of the design and against floors taken in the same run.
 
-  --quick            every workload, smaller and less often: under 45 s
+  --quick            every workload, smaller and less often: about a minute
   --only <names>     these workloads only, separated by commas
   --slots <n>        slots instead of 50 (and 500 where there is a budget)
   --repetitions <n>  fresh processes per line

@@ -121,6 +121,7 @@ export function stepToWire(s: StepView, o: { results: boolean }): WireStep {
     error: s.error,
     progress: progressToWire(s.progress),
     stopping: s.stopping,
+    cancelable: s.cancelable,
     needs_reexecution: s.needsReexecution,
   };
   if (o.results) wire.results = s.result ?? null;
@@ -164,6 +165,7 @@ export const auditToWire = (a: AuditView): WireAuditRow => ({
   outcome: a.outcome,
   success: a.success,
   execution_time_ms: a.executionTimeMs,
+  ...(a.result === undefined ? {} : { result: a.result }),
   from_state: a.fromState,
   to_state: a.toState,
   error: a.error,

@@ -80,7 +80,8 @@ export const step = z
     results: json.optional().describe('What the handler returned; null until the step is complete; absent when not asked for'),
     checkpoint: json.optional(),
     progress: progress.nullable(),
-    stopping: z.boolean().describe('The handler was told to stop and has not returned yet'),
+    stopping: z.boolean().describe('The step has ended and its handler has not returned yet: it was told to stop, unless the step is not cancelable'),
+    cancelable: z.boolean().describe('False: a running handler gets no signal when the step is cancelled, and may end; what it returns is kept in the audit only'),
     needs_reexecution: z.boolean().describe('It failed, or was cancelled by a failure, or was reset, and has not begun anew'),
   })
   .register(components, { id: 'StepResponse' });
@@ -197,6 +198,7 @@ export const auditRow = z
       ),
     success: z.boolean(),
     execution_time_ms: z.number().nonnegative(),
+    result: json.optional().describe('What an attempt gave that returned after its step had ended; it counts for nothing'),
     from_state: z.string(),
     to_state: z.string(),
     error: stepError.nullable(),

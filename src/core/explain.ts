@@ -12,6 +12,8 @@ export interface Surroundings {
   slots: number;
   slotsUsed: number;
   hasHandler: boolean;
+  /** Neither step nor handler says that a running attempt must not be disturbed. */
+  cancelable: boolean;
   /** Ready steps in memory that go before this one; null: not counted. */
   ahead: number | null;
   draining: boolean;
@@ -79,7 +81,7 @@ export function explainStep(g: TaskGraph, no: number, s: Surroundings): Explaine
       since_last_sign_ms: s.lastSignAt === null ? null : s.now - s.lastSignAt,
       timeout_ms: rules.timeoutMs || null,
       heartbeat_ms: rules.heartbeatMs || null,
-      cancelable: rules.cancelable,
+      cancelable: s.cancelable,
     });
     return gates;
   }

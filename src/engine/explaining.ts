@@ -19,6 +19,7 @@ export function explainSteps(p: EngineParts, g: TaskGraph, nos: readonly number[
       slots: slots.total,
       slotsUsed: slots.used,
       hasHandler: p.dispatcher.hasHandler(handler),
+      cancelable: g.shape.rules[no].cancelable && p.dispatcher.traits(handler).cancelable,
       ahead: nos.length > PLACES ? null : p.queue.ahead(g, no),
       lastSignAt: p.dispatcher.active(g.id, no)?.lastSign ?? null,
     });

@@ -132,6 +132,8 @@ export class Queries {
     const { names } = (this.#p.graphs.get(row.id) ?? (await this.readGraph(row))).shape;
     const begun = new Map<string, { at: number; attempt: number; phase: AuditView['phase'] }>();
     const told = new Set<string>();
+    /** What came back from attempts whose step had been decided before: kept here, and nowhere else. */
+    const kept: { at: number; no: number; token: number }[] = [];
     const rows: AuditView[] = [];
     const add = (no: number, token: number, at: number, outcome: string, toState: string, error: StepError | null): void => {
       const key = `${no}/${token}`;
@@ -140,6 +142,7 @@ export class Queries {
       if (b === undefined && outcome === 'completed') return;
       if (told.has(key) && outcome === 'completed') return;
       told.add(key);
+      if (outcome === 'returned') kept.push({ at: rows.length, no, token });
       this.#auditRow(rows, row, names, { no, token, at, outcome, toState, error, begun: b ?? { at: row.createdAt, attempt: 0, phase: 'run' } });
     };
     for (let after = 0; ; ) {
@@ -172,7 +175,17 @@ export class Queries {
       after = last.seq + last.count - 1;
       await this.#p.pause();
     }
+    await this.#withResults(row, rows, kept);
     return rows.reverse();
+  }
+
+  async #withResults(row: StoredTask, rows: AuditView[], kept: readonly { at: number; no: number; token: number }[]): Promise<void> {
+    if (kept.length === 0) return;
+    const bodies = await this.#p.store.payloads(kept.map(({ no, token }) => ({ task: row.id, no, token })));
+    for (const [i, { at }] of kept.entries()) {
+      const body = bodies[i];
+      if (body !== null) rows[at].result = JSON.parse(body) as Json;
+    }
   }
 
   #auditRow(

@@ -140,6 +140,7 @@ export class StepViews {
             ? (JSON.parse(g.failure) as StepError)
             : null
           : (JSON.parse(error) as StepError),
+      cancelable: rules.cancelable && this.#p.dispatcher.traits(rules.handler).cancelable,
       stopping: live?.stopping === true && active?.token === live.token,
       needsReexecution: needsReexecution(g, no, r?.finishedAt ?? null),
       progress: progressOf(active?.progress ?? null, rolled?.(no), Math.max(g.createdAt, startedAt ?? 0, r?.finishedAt ?? 0)),

@@ -150,8 +150,10 @@ export interface StepView {
   error: StepError | null;
   /** Present when asked for and the step is complete. */
   result?: Json;
-  /** A handler was told to stop and has not returned. */
+  /** The step has ended and a handler of it has not returned: it was told to stop, unless it is not `cancelable`. */
   stopping: boolean;
+  /** False: a running handler gets no signal when the step is cancelled, and may end; what it returns is kept in the audit only. */
+  cancelable: boolean;
   /** It failed, or was cancelled by a failure, or was reset, and has not begun anew. */
   needsReexecution: boolean;
   /** Where a handler reports, or the step has children. */
@@ -175,6 +177,8 @@ export interface AuditView {
   outcome: string;
   success: boolean;
   executionTimeMs: number;
+  /** Of an attempt that returned after its step had been ended: what it gave, which counts for nothing. */
+  result?: Json;
   fromState: string;
   toState: string;
   error: StepError | null;

@@ -440,6 +440,7 @@ export const stepView = (taskId: string, name = 'validate'): StepView => ({
   priority: 2,
   error: null,
   result: { ok: true },
+  cancelable: true,
   stopping: false,
   needsReexecution: false,
   progress: { fraction: 1, message: null, at: START, done: null, total: null, unit: null, parts: { done: 0, total: 0 }, rate: null, etaMs: null },

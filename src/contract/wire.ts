@@ -81,7 +81,9 @@ export const step = z
     checkpoint: json.optional(),
     progress: progress.nullable(),
     stopping: z.boolean().describe('The step has ended and its handler has not returned yet: it was told to stop, unless the step is not cancelable'),
-    cancelable: z.boolean().describe('False: a running handler gets no signal when the step is cancelled, and may end; what it returns is kept in the audit only'),
+    cancelable: z
+      .boolean()
+      .describe('False: a running handler gets no signal when the step is cancelled, and may end; what it returns is kept in the audit only'),
     needs_reexecution: z.boolean().describe('It failed, or was cancelled by a failure, or was reset, and has not begun anew'),
   })
   .register(components, { id: 'StepResponse' });

@@ -25,7 +25,10 @@ export interface HandlerTraits {
   /** False: a running one gets no signal. */
   readonly cancelable: boolean;
 }
-export const NO_TRAITS: HandlerTraits = { finalize: false, abort: false, cancelable: true };
+/** Of a handler that has no hooks. */
+export const NO_TRAITS: HandlerTraits = Object.freeze({ finalize: false, abort: false, cancelable: true });
+/** Assumed of a handler that nobody here has ever had: it may have a hook, and one that turns out to have none is let off. */
+export const UNKNOWN_TRAITS: HandlerTraits = Object.freeze({ finalize: false, abort: true, cancelable: true });
 
 /**
  * The step has just ended as cancelled or in error, in `w`: if its handler has an `onAbort`, it is to run. Not for a step that never

@@ -7,6 +7,7 @@ import type { Start } from '../core/decisions.ts';
 import type { StepError, TuttiError } from '../core/errors.ts';
 import type { TaskGraph } from '../core/graph.ts';
 import { hasOwnInput } from '../core/nodes.ts';
+import { type HandlerTraits, NO_TRAITS, UNKNOWN_TRAITS } from '../core/phases.ts';
 import { edgeRequired, edgeStep } from '../core/shape.ts';
 import { Step, isAbsent } from '../core/step-states.ts';
 import type { Store } from '../store/store.ts';
@@ -18,13 +19,10 @@ import {
   type AttemptOutcome,
   type ChildResult,
   type DependencyResult,
-  type HandlerTraits,
   type HandlerView,
   type ProgressReport,
   type SpawnRequest,
   type SpawnedChild,
-  NO_TRAITS,
-  UNKNOWN_TRAITS,
   type StopReason,
   type WorkerHello,
   type WorkerPort,

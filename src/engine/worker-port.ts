@@ -5,6 +5,7 @@
 import type { JsonObject, RetryPolicy } from '../core/definition.ts';
 import type { StepError } from '../core/errors.ts';
 import type { OnChildFailure } from '../core/node.ts';
+import type { HandlerTraits } from '../core/phases.ts';
 
 export interface WorkerHello {
   name: string;
@@ -19,21 +20,6 @@ export interface WorkerHello {
   /** How often a user's hook has thrown here. */
   hookErrors?(): number;
 }
-
-/** What the engine must know of a handler before it runs it. */
-export interface HandlerTraits {
-  /** It has a finalizer: phase finalize follows the children. */
-  finalize: boolean;
-  /** It has an `onAbort`: phase abort follows a cancel. */
-  abort: boolean;
-  /** False: a running handler gets no signal on cancel. */
-  cancelable: boolean;
-}
-
-/** Those of a worker that does not say. */
-export const NO_TRAITS: HandlerTraits = Object.freeze({ finalize: false, abort: false, cancelable: true });
-/** What is assumed of a handler that nobody here has. */
-export const UNKNOWN_TRAITS: HandlerTraits = Object.freeze({ finalize: false, abort: true, cancelable: true });
 
 export interface HandlerView {
   id: string;

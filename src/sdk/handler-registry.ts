@@ -2,7 +2,8 @@
 import type { JsonObject } from '../core/definition.ts';
 import { TuttiError } from '../core/errors.ts';
 import type { InputValidator } from '../engine/facade.ts';
-import { type HandlerTraits, type HandlerView, NO_TRAITS } from '../engine/worker-port.ts';
+import { type HandlerTraits, NO_TRAITS } from '../core/phases.ts';
+import type { HandlerView } from '../engine/worker-port.ts';
 import { type AbortFunction, checkHandlerMeta, type FinalizeFunction, type HandlerMeta, type HandlerSchema, isStandardSchema } from './handler-meta.ts';
 import { schemaValidator } from './input-schema.ts';
 import { inputJsonSchemaOf, inputValidatorOf } from './standard-schema.ts';

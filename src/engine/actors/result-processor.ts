@@ -153,7 +153,7 @@ export class ResultProcessor implements Actor {
         return true;
       }
       case 'spawn': {
-        const { length } = turn.out.changes.nodes;
+        const { length } = turn.out.changes.payloads;
         turn.replies.push(decideSpawn(turn.out, g, c, (task, no) => stepUuid(task, no, this.#p.store.tag)));
         this.#keepInputs(turn, g, length);
         return true;
@@ -182,7 +182,7 @@ export class ResultProcessor implements Actor {
         if (typeof nodes === 'number') turn.replies.push(() => c.done(g, null, nodes));
         else if (nodes instanceof TuttiError) turn.replies.push(() => c.done(null, nodes));
         else {
-          const { length } = turn.out.changes.nodes;
+          const { length } = turn.out.changes.payloads;
           const first = addNodes(turn.out, g, nodes, 0);
           this.#keepInputs(turn, g, length);
           turn.replies.push(() => c.done(g, null, first));
@@ -215,9 +215,9 @@ export class ResultProcessor implements Actor {
 
   /** Inputs of steps that will probably start at once. */
   #keepInputs(turn: Turn, g: TaskGraph, from: number): void {
-    const { payloads } = turn.out.changes;
-    if (turn.out.changes.nodes.length === from) return;
-    const fresh = payloads.filter((p) => p.task === g.id && p.token === 0 && p.no >= 0);
+    // What this command added, not all that the turn has: many parents may spawn one child each.
+    const fresh = turn.out.changes.payloads.slice(from).filter((p) => p.task === g.id && p.token === 0 && p.no >= 0);
+    if (fresh.length === 0) return;
     turn.replies.push(() => {
       for (const p of fresh) this.#p.payloads.putResult(g.id, p.no, 0, p.body);
     });

@@ -8,6 +8,8 @@ import { dirname, resolve } from 'node:path';
 import { setImmediate as nextRound } from 'node:timers/promises';
 import { checkExposure, type TuttiConfig } from './config.ts';
 import { TuttiError } from './core/errors.ts';
+import type { ScheduleRequest } from './core/schedule.ts';
+import { CronExpressions } from './cron/cron-expressions.ts';
 import { Engine } from './engine/engine.ts';
 import type { TemplateRegistration } from './engine/facade.ts';
 import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Host } from './engine/host.ts';
@@ -15,9 +17,15 @@ import { builtInHandlers } from './handlers/built-in-handlers.ts';
 import { type Duration, parseDuration } from './sdk/duration.ts';
 import { type HandlerCode, type HandlerDefinition, HandlerRegistry } from './sdk/handler-registry.ts';
 import { HookRegistry } from './sdk/hooks.ts';
+import { type ScheduleOptions, scheduleRequestOf } from './sdk/schedules.ts';
+import { LocalGeneratorHost } from './sdk/plans/local-generator-host.ts';
+import { type PlanOptions, planSettings } from './sdk/plans/plan-options.ts';
+import { type ResourceKindDefinition, resourceKindOf } from './sdk/plans/resource-kind.ts';
+import type { AnyTaskType } from './sdk/plans/task-type.ts';
 import { TaskHandle as Task } from './sdk/task-handle.ts';
 import type { AnyTemplate } from './sdk/template.ts';
 import { handlersOf, isTemplate, registrationOf, Tutti as Handle, type TuttiParts } from './sdk/tutti.ts';
+import { refuseUnknownOptions } from './sdk/unknown-options.ts';
 import { LocalWorker } from './sdk/worker/local-worker.ts';
 import { SqliteStore } from './store/sqlite/store.ts';
 
@@ -25,6 +33,8 @@ export type { TreeElement } from './core/tree-element.ts';
 export type { Backoff, FailurePolicy, Json, JsonObject, TemplateDefinition } from './core/definition.ts';
 export { ERRORS, type ErrorCode, isTuttiError, type StepError, TuttiError } from './core/errors.ts';
 export type { EngineFacade, EngineHealth, EngineMetrics, InputValidator, TemplateRegistration, ValidationResult } from './engine/facade.ts';
+export type { Plans, PlanView } from './engine/plan-views.ts';
+export type { Caller, Resource, ResourceAction, ResourceChanges, ResourceItem, ResourceKind, Resources } from './engine/resource-port.ts';
 export type {
   AuditView,
   EventFilter,
@@ -50,6 +60,26 @@ export { PermanentError, RetryableError } from './sdk/handler-errors.ts';
 export type { AbortContext, AbortFunction, ChildResult, FinalizeContext, FinalizeFunction, HandlerMeta, HandlerSchema, StepHooks } from './sdk/handler-meta.ts';
 export { handler, type HandlerCode, type HandlerDefinition } from './sdk/handler-registry.ts';
 export type { Hooks, StepOutcome } from './sdk/hooks.ts';
+export { PlanHandle } from './sdk/plans/plan-handle.ts';
+export { defineResourceKind, type ResourceKindDefinition, type ResourceKindOptions } from './sdk/plans/resource-kind.ts';
+export type { PlanSettings, RunOptions, TaskPlans } from './sdk/plans/task-plans.ts';
+export {
+  type AnyTaskType,
+  type BatchOutcome,
+  defineTaskType,
+  type EndAnswer,
+  type FinishAnswer,
+  type NextAnswer,
+  type PlanContext,
+  type StartAnswer,
+  type Subtask,
+  type SubtaskContext,
+  type SubtaskOutcome,
+  type TaskTypeDefinition,
+} from './sdk/plans/task-type.ts';
+export type { ScheduleOptions } from './sdk/schedules.ts';
+export type { ScheduleRequest } from './core/schedule.ts';
+export type { ScheduleFacade, ScheduleView, TickView } from './engine/schedule-views.ts';
 export type { BatchOptions, RetryOptions, StepOptions } from './sdk/step-options.ts';
 export type {
   ChildRef,
@@ -64,6 +94,7 @@ export type {
   YieldedCheckpoint,
   YieldPoint,
 } from './sdk/step-types.ts';
+export type { PlanOptions } from './sdk/plans/plan-options.ts';
 export { TaskError } from './sdk/task-error.ts';
 export { TaskHandle } from './sdk/task-handle.ts';
 export { type AnyTemplate, type Submittable, template, type Template, type TemplateOptions, type UntypedTemplate } from './sdk/template.ts';
@@ -79,6 +110,10 @@ export interface OpenOptions {
   templates?: Iterable<AnyTemplate | TemplateRegistration>;
   /** Code by name, for steps that name their handler: what `handler(…)` gives, or an object of functions and of objects with methods. */
   handlers?: Iterable<HandlerDefinition> | Readonly<Record<string, HandlerCode>>;
+  /** What `defineTaskType` gives: generators of task plans, and the code of their subtasks. */
+  taskTypes?: Iterable<AnyTaskType>;
+  /** What plans work on: what `defineResourceKind` gives. */
+  resourceKinds?: Iterable<ResourceKindDefinition>;
   /** Handlers run at once. Default 50; 0: this process runs none. */
   slots?: number;
   /** Another graph under a known version becomes a revision instead of a TEMPLATE_CONFLICT. Default false. */
@@ -89,9 +124,37 @@ export interface OpenOptions {
   retention?: false | { maxAge?: Duration; maxCount?: number };
   /** How long a handler that was told to stop keeps its slot. Default 30 s. */
   grace?: Duration;
+  /** Task plans: kill switch, times, retention, and what holds back their batches. */
+  plans?: PlanOptions;
+  /** What fires templates by the clock. Those declared before and not among these are removed; absent: they stay. */
+  schedules?: Iterable<ScheduleOptions>;
   /** Default: warnings and errors, one line each on stderr. */
   logger?: Logger;
 }
+
+/** All there are, and the compiler sees to it. */
+const OPEN_OPTIONS: Record<keyof OpenOptions, true> = {
+  store: true,
+  templates: true,
+  handlers: true,
+  taskTypes: true,
+  resourceKinds: true,
+  slots: true,
+  dev: true,
+  limits: true,
+  retention: true,
+  grace: true,
+  plans: true,
+  schedules: true,
+  logger: true,
+};
+const RETENTION_OPTIONS: Record<keyof Exclude<NonNullable<OpenOptions['retention']>, false>, true> = { maxAge: true, maxCount: true };
+
+const checkOpenOptions = (o: OpenOptions): void => {
+  refuseUnknownOptions('Tutti.open', o, Object.keys(OPEN_OPTIONS));
+  if (o.limits !== undefined) refuseUnknownOptions('Tutti.open', o.limits, Object.keys(DEFAULT_ENGINE_CONFIG.limits), 'limits');
+  if (o.retention !== undefined && o.retention !== false) refuseUnknownOptions('Tutti.open', o.retention, Object.keys(RETENTION_OPTIONS), 'retention');
+};
 
 /** The embedded engine: `await Tutti.open({ store: 'orders.db', templates: [order] })`. */
 export class Tutti extends Handle {
@@ -110,10 +173,11 @@ export class Tutti extends Handle {
 
   /**
    * Opens the store, goes on with what an earlier process left unfinished, and runs handlers in this process until `close()`, which
-   * also lets the process end. Throws STORE_LOCKED, STORE_UNUSABLE, INVALID_TEMPLATE, TEMPLATE_CONFLICT, INVALID_INPUT; then nothing
-   * stays open.
+   * also lets the process end. Throws STORE_LOCKED, STORE_UNUSABLE, INVALID_TEMPLATE, TEMPLATE_CONFLICT, and INVALID_INPUT, also for an
+   * option that there is not; then nothing stays open.
    */
   static async open(options: OpenOptions): Promise<Tutti> {
+    checkOpenOptions(options);
     return compose(options, engineConfigOf(options));
   }
 
@@ -139,15 +203,17 @@ const toStderr: Logger = (level, message, details) => {
 /** Longest delay that Node keeps; above it a timer would fire at once. Whoever waits longer is woken early and arms it again. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
+const realTimer: Host['timer'] = (ms, fn) => {
+  const timer = setTimeout(fn, Math.max(0, Math.min(ms, LONGEST_TIMER_MS)));
+  timer.unref();
+  return () => clearTimeout(timer);
+};
+
 const realHost = (log: Logger): Host => ({
   now: () => Date.now(),
   ticks: () => performance.now(),
   soon: (fn) => void setImmediate(fn),
-  timer: (ms, fn) => {
-    const timer = setTimeout(fn, Math.max(0, Math.min(ms, LONGEST_TIMER_MS)));
-    timer.unref();
-    return () => clearTimeout(timer);
-  },
+  timer: realTimer,
   random: () => Math.random(),
   uuid: () => randomUUID(),
   log,
@@ -170,7 +236,7 @@ const engineConfigOf = (o: OpenOptions): EngineConfig => {
           maxAgeMs: milliseconds('retention.maxAge', o.retention?.maxAge, d.retention.maxAgeMs),
           maxCount: o.retention?.maxCount ?? d.retention.maxCount,
         };
-  return { ...d, limits: { ...d.limits, ...o.limits }, retention, graceMs: milliseconds('grace', o.grace, d.graceMs) };
+  return { ...d, limits: { ...d.limits, ...o.limits }, retention, plans: planSettings(o.plans, d.plans), graceMs: milliseconds('grace', o.grace, d.graceMs) };
 };
 
 const DAY_MS = 86_400_000;
@@ -201,13 +267,23 @@ const engineConfigFrom = (c: TuttiConfig): EngineConfig => ({
     maxCount: c.retention.max_count === 0 ? Number.MAX_SAFE_INTEGER : c.retention.max_count,
     intervalMs: c.retention.interval_seconds * 1000,
   },
+  plans: {
+    enabled: c.plans.enabled,
+    pollMs: c.plans.poll_interval_seconds * 1000,
+    orphanMs: c.plans.orphan_cleanup_interval_seconds * 1000,
+    retentionMs: c.plans.retention_days === 0 ? Number.MAX_SAFE_INTEGER : c.plans.retention_days * DAY_MS,
+    retentionCount: c.plans.retention_max_count === 0 ? Number.MAX_SAFE_INTEGER : c.plans.retention_max_count,
+    maxDiskPercent: c.plans.max_disk_percent,
+    maxMemoryPercent: c.plans.max_memory_percent,
+    maxInboxSaturation: c.plans.max_inbox_saturation,
+  },
   graceMs: c.worker.grace_seconds * 1000,
 });
 
 const handlerList = (given: NonNullable<OpenOptions['handlers']>): Iterable<HandlerDefinition> =>
   Symbol.iterator in given ? given : Object.entries(given).map(([name, code]) => ({ name, code, meta: {} }));
 
-const compose = async (o: OpenOptions, config: EngineConfig): Promise<Tutti> => {
+const compose = async (o: OpenOptions, config: EngineConfig, declared?: readonly ScheduleRequest[]): Promise<Tutti> => {
   if (typeof o.store !== 'string' || o.store === '') throw new TuttiError('INVALID_INPUT', "store must name a file, or be ':memory:'", { field: 'store' });
   const slots = o.slots ?? 50;
   if (!Number.isInteger(slots) || slots < 0 || slots > 10_000)
@@ -215,17 +291,28 @@ const compose = async (o: OpenOptions, config: EngineConfig): Promise<Tutti> => 
   const templates = [...(o.templates ?? [])];
   // Mistakes in templates and handlers come before the store is touched.
   const registrations = templates.map(registrationOf);
+  const schedules = o.schedules === undefined ? declared : [...o.schedules].map(scheduleRequestOf);
   const host = realHost(o.logger ?? toStderr);
   const registry = new HandlerRegistry();
   // First, so that a user's registration of the same name wins.
   registry.registerAll(builtInHandlers(host.now));
   for (const t of templates) if (isTemplate(t)) registry.registerAll(handlersOf(t));
   if (o.handlers !== undefined) registry.registerAll(handlerList(o.handlers));
+  const generators = new LocalGeneratorHost({
+    registerHandlers: (handlers) => registry.registerAll(handlers),
+    timer: host.timer,
+    limits: { valueBytes: config.limits.valueBytes },
+    pause: () => nextRound(),
+    onFailure: (call, e) => host.log('warn', `${call} failed`, { error: e instanceof Error ? (e.stack ?? e.message) : String(e) }),
+  });
+  generators.register(o.taskTypes ?? []);
+  const kinds = [...(o.resourceKinds ?? [])];
 
   const store = openStore(o.store, host);
   try {
-    const engine = await Engine.open({ store, host, config });
+    const engine = await Engine.open({ store, host, config, cron: new CronExpressions() });
     for (const r of registrations) await engine.register(r, { dev: o.dev === true });
+    if (schedules !== undefined) await engine.schedules.declare(schedules);
     const hooks = new HookRegistry({
       taskOf: (id) => new Task(engine, id),
       onError: (hook, e) => host.log('warn', `the hook ${hook} threw`, { error: e instanceof Error ? (e.stack ?? e.message) : String(e) }),
@@ -241,9 +328,12 @@ const compose = async (o: OpenOptions, config: EngineConfig): Promise<Tutti> => 
       pause: () => nextRound(),
       onFault: (e) => host.log('error', 'the local worker met what should not happen', { error: String(e) }),
     });
+    for (const kind of kinds) engine.addResourceKind(resourceKindOf(kind, () => engine.resources));
+    generators.connect(engine.planWorkers);
+    engine.scheduling.start();
     // Timers of the engine never hold the process; an engine that is open does, or a task waiting for its retry would be left behind.
     const alive = setInterval(() => {}, LONGEST_TIMER_MS);
-    return new Tutti({ engine, registry, hooks, worker, store, resumed: engine.resumed, release: () => clearInterval(alive) });
+    return new Tutti({ engine, registry, hooks, worker, generators, store, resumed: engine.resumed, release: () => clearInterval(alive) });
   } catch (e) {
     await nextRound();
     await store.close();
@@ -265,9 +355,11 @@ const openStore = (path: string, host: Host): SqliteStore => {
 export interface ServeOptions {
   templates?: OpenOptions['templates'];
   handlers?: OpenOptions['handlers'];
+  taskTypes?: OpenOptions['taskTypes'];
+  resourceKinds?: OpenOptions['resourceKinds'];
   dev?: boolean;
   /** Where log lines go, one JSON object each. Default: stderr. */
-  logTo?: NodeJS.WritableStream;
+  logTo?: { write(line: string): unknown };
 }
 
 export interface Served {
@@ -291,13 +383,32 @@ export const serve = async (config: TuttiConfig, o: ServeOptions = {}): Promise<
   const logger: Logger = (level, message, details) => log[level](details ?? {}, message);
   if (config.grpc.enabled) logger('warn', `gRPC is not there yet: [orchestration.grpc] enabled is noted, and nothing listens on port ${config.grpc.port}`);
   const tutti = await compose(
-    { store: config.store.path, templates: o.templates, handlers: o.handlers, slots: config.worker.slots, dev: o.dev, logger },
+    {
+      store: config.store.path,
+      templates: o.templates,
+      handlers: o.handlers,
+      taskTypes: o.taskTypes,
+      resourceKinds: o.resourceKinds,
+      slots: config.worker.slots,
+      dev: o.dev,
+      logger,
+    },
     engineConfigFrom(config),
+    config.schedules,
   );
   try {
     const { host, port, api_keys: apiKeys } = config.web;
     const server = config.web.enabled
-      ? await startHttpServer({ engine: tutti.engine, host, port, apiKeys, logger: log, now: () => Date.now(), maxBodyBytes: config.limits.body_bytes })
+      ? await startHttpServer({
+          engine: tutti.engine,
+          host,
+          port,
+          apiKeys,
+          logger: log,
+          now: () => Date.now(),
+          timer: realTimer,
+          maxBodyBytes: config.limits.body_bytes,
+        })
       : null;
     return {
       tutti,

@@ -37,17 +37,22 @@ export const exitCodeOf = (e: unknown): number => {
     case 'TEMPLATE_NOT_FOUND':
       return EXIT.notFound;
     case 'TASK_FAILED':
+    case 'GENERATION_FAILED':
       return EXIT.taskFailed;
     case 'UNAUTHENTICATED':
     case 'ILLEGAL_STATE':
     case 'TEMPLATE_CONFLICT':
     case 'GONE':
     case 'STORE_LOCKED':
+    case 'CONFLICT':
+    case 'PLAN_ACTIVE':
+    case 'FORBIDDEN':
     case 'METHOD_NOT_ALLOWED':
       return EXIT.refused;
     case 'BACKPRESSURE':
     case 'STORE_UNAVAILABLE':
     case 'STORE_UNUSABLE':
+    case 'DUCKDB_MISSING':
     case 'SHUTTING_DOWN':
       return EXIT.unreachable;
     case 'INTERNAL':
@@ -65,6 +70,7 @@ export const exitCodeOf = (e: unknown): number => {
     case 'UNKNOWN_HANDLER':
     case 'ALREADY_EXISTS':
     case 'SPAWN_MISMATCH':
+    case 'ORCHESTRATED_ONLY':
       return EXIT.usage;
     default: {
       const never: never = e.code;

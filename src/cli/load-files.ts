@@ -1,14 +1,18 @@
-/** Templates and handlers out of the files that `dev`, `serve` and `template validate` are given. */
+/** Templates, handlers, task types and resource kinds out of the files that `dev`, `serve` and `template validate` are given. */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join, relative, resolve } from 'node:path';
 import { TuttiError } from '../core/errors.ts';
 import type { HandlerCode, HandlerDefinition } from '../sdk/handler-registry.ts';
 import type { TemplateRegistration } from '../engine/facade.ts';
+import { isResourceKind, type ResourceKindDefinition } from '../sdk/plans/resource-kind.ts';
+import type { AnyTaskType } from '../sdk/plans/task-type.ts';
 import type { AnyTemplate } from '../sdk/template.ts';
 
 export interface LoadedFiles {
   templates: (AnyTemplate | TemplateRegistration)[];
   handlers: HandlerDefinition[];
+  taskTypes: AnyTaskType[];
+  resourceKinds: ResourceKindDefinition[];
   /** Files that were read, absolute. */
   files: string[];
 }
@@ -39,13 +43,20 @@ const isTemplate = (v: unknown): v is AnyTemplate =>
 const isHandler = (v: unknown): v is HandlerDefinition =>
   typeof v === 'object' && v !== null && typeof (v as HandlerDefinition).name === 'string' && 'code' in v && 'meta' in v;
 
-/** Templates and `handler(…)` values among the exports, one by one, in lists, or (an export called `handlers`) code by name. */
+/** By half of its shape: of one that lacks the other half it is then said what is missing. */
+const isTaskType = (v: unknown): v is AnyTaskType =>
+  typeof v === 'object' && v !== null && typeof (v as AnyTaskType).name === 'string' && ('nextBatch' in v || 'subtask' in v);
+
+/** Templates, task types, resource kinds and `handler(…)` values among the exports, one by one, in lists, or (an export called `handlers`) code by name. */
 const collect = (module: Record<string, unknown>, into: LoadedFiles): void => {
   for (const [name, value] of Object.entries(module)) {
     for (const v of Array.isArray(value) ? value : [value]) {
       if (isTemplate(v)) {
         if (!into.templates.includes(v)) into.templates.push(v);
       } else if (isHandler(v)) into.handlers.push(v);
+      else if (isResourceKind(v)) {
+        if (!into.resourceKinds.includes(v)) into.resourceKinds.push(v);
+      } else if (name !== 'handlers' && isTaskType(v) && !into.taskTypes.includes(v)) into.taskTypes.push(v);
     }
     if (name === 'handlers' && typeof value === 'object' && value !== null && !Array.isArray(value) && !isTemplate(value) && !isHandler(value)) {
       for (const [handler, code] of Object.entries(value)) into.handlers.push({ name: handler, code: code as HandlerCode, meta: {} });
@@ -66,7 +77,7 @@ const plainImport: ImportModule = async (path) => {
 
 /** Throws INVALID_TEMPLATE, naming the file. `environment` chooses the `environments` part of YAML and JSON files. */
 export const loadFiles = async (paths: readonly string[], cwd: string, o: { environment?: string; importModule?: ImportModule } = {}): Promise<LoadedFiles> => {
-  const loaded: LoadedFiles = { templates: [], handlers: [], files: expandPaths(paths, cwd) };
+  const loaded: LoadedFiles = { templates: [], handlers: [], taskTypes: [], resourceKinds: [], files: expandPaths(paths, cwd) };
   for (const file of loaded.files) {
     const shown = relative(cwd, file) || file;
     if (MODULES.has(extname(file))) {

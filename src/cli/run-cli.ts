@@ -14,6 +14,7 @@ import { addHandlers } from './commands/handlers.ts';
 import { addLs } from './commands/ls.ts';
 import { addRetry } from './commands/retry.ts';
 import { addRun } from './commands/run.ts';
+import { addSchedule } from './commands/schedule.ts';
 import { addServe } from './commands/serve.ts';
 import { addShow } from './commands/show.ts';
 import { addTemplate } from './commands/template.ts';
@@ -48,6 +49,7 @@ export const buildProgram = (ctx: CommandContext): Command => {
   addRetry(program, ctx);
   addCopy(program, ctx);
   addTemplate(program, ctx);
+  addSchedule(program, ctx);
   addHandlers(program, ctx);
   addConfig(program, ctx);
   // Settings do not pass to commands that exist already, so every one of them gets its own.

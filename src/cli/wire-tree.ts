@@ -2,14 +2,20 @@
 import type { WireStep, WireTask } from '../contract/wire.ts';
 import type { TreeStep, TreeTask } from './step-tree.ts';
 
-/** What a task is a run of: `namespace/name@version`, or without a version where that is not known; an ad hoc task has no template. */
-export const templateOf = (t: { namespace: string; name: string; version?: string }): string =>
-  t.name === '' ? 'tree' : `${t.namespace}/${t.name}${t.version === undefined ? '' : `@${t.version}`}`;
+/**
+ * What a task is a run of: `namespace/name@version`, or without a version where that is not known. An ad hoc task has no template: it is
+ * a tree, or what it was made of another task as.
+ */
+export const templateOf = (t: { namespace: string; name: string; version?: string; origin?: { type: string } | null }): string =>
+  t.name === '' ? (t.origin?.type ?? 'tree') : `${t.namespace}/${t.name}${t.version === undefined ? '' : `@${t.version}`}`;
 
 const time = (text: string | null): number | null => (text === null ? null : Date.parse(text));
 
 export const treeTask = (
-  t: Pick<WireTask, 'task_uuid' | 'namespace' | 'name' | 'version' | 'status' | 'created_at' | 'completed_at' | 'completion_percentage' | 'progress'>,
+  t: Pick<
+    WireTask,
+    'task_uuid' | 'namespace' | 'name' | 'version' | 'origin' | 'status' | 'created_at' | 'completed_at' | 'completion_percentage' | 'progress'
+  >,
 ): TreeTask => ({
   id: t.task_uuid,
   template: templateOf(t),

@@ -1,11 +1,12 @@
 /** docs/configuration.md, from the schema. */
-import { type Field, KEYS, OTHER_VARIABLES, SCHEMA } from './schema.ts';
+import { ALIASES, type Field, KEYS, OTHER_VARIABLES, SCHEMA } from './schema.ts';
 
 const rangeOf = (field: Field): string => {
   switch (field.type) {
     case 'boolean':
       return 'true, false';
     case 'integer':
+    case 'number':
       return `${field.min} to ${field.max}`;
     case 'choice':
       return field.values.join(', ');
@@ -60,6 +61,15 @@ export const configurationPage = (): string => {
     }
     out.push('');
   }
+  out.push(
+    '## Other names of keys\n',
+    'Accepted at the top of a file (as one quoted key, or as nested tables), and as variables. `[plans]` and `[plans.resources]` may stand there as',
+    'well, and `[orchestration.plans.resources]` holds the three limits. A key that is given under two names in one file, or in two variables, is an error.\n',
+    row(['Name', 'Key']),
+    row(['---', '---']),
+  );
+  for (const a of ALIASES) out.push(row([code(a.name), code(a.path)]));
+  out.push('');
   out.push('## Other variables\n', row(['Variable', 'Meaning']), row(['---', '---']));
   for (const o of OTHER_VARIABLES) out.push(row([code(o.name), o.meaning]));
   return `${out.join('\n')}\n`;

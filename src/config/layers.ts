@@ -2,7 +2,10 @@
 import { parse, TomlError } from 'smol-toml';
 import { TuttiError } from '../core/errors.ts';
 import { nearestName } from '../core/nearest-name.ts';
-import { type Field, KEYS, OTHER_VARIABLES, SCHEMA, type TuttiConfig } from './schema.ts';
+import type { ScheduleRequest } from '../core/schedule.ts';
+import { declaredSchedules } from './declared-schedules.ts';
+import { atTop, keysOf, type Spelled } from './aliases.ts';
+import { ALIASES, type Field, KEYS, OTHER_VARIABLES, SCHEMA, type TuttiConfig } from './schema.ts';
 
 /** Where a value came from. `name` is the file, the variable or the flag; empty for a default. */
 export interface Source {
@@ -22,6 +25,8 @@ export interface Flag {
 export interface Layer {
   /** By key path, such as `orchestration.web.port`. */
   values: Map<string, { value: unknown; source: Source }>;
+  /** By their keys. Absent: none. */
+  schedules?: ReadonlyMap<string, ScheduleRequest>;
 }
 
 const refuse = (message: string, field?: string): never => {
@@ -45,6 +50,9 @@ export const problem = (field: Field, value: unknown): string | null => {
     case 'integer':
       if (typeof value !== 'number' || !Number.isInteger(value)) return `must be a whole number${got}`;
       return value >= field.min && value <= field.max ? null : `must be between ${field.min} and ${field.max}${got}`;
+    case 'number':
+      if (typeof value !== 'number' || !Number.isFinite(value)) return `must be a number${got}`;
+      return value >= field.min && value <= field.max ? null : `must be between ${field.min} and ${field.max}${got}`;
     case 'choice':
       return typeof value === 'string' && field.values.includes(value) ? null : `must be one of ${field.values.join(', ')}${got}`;
     case 'list':
@@ -63,6 +71,8 @@ export const problem = (field: Field, value: unknown): string | null => {
   }
 };
 
+const topName = (name: string): string => (name === 'orchestration' ? '[orchestration.…]' : name);
+
 /** One TOML file. `name` is how messages call it. Throws INVALID_CONFIG. */
 export const fileLayer = (text: string, name: string): Layer => {
   let root: Record<string, unknown>;
@@ -73,39 +83,52 @@ export const fileLayer = (text: string, name: string): Layer => {
     return refuse(`${name}:${e.line}:${e.column}: not valid TOML: ${e.message.split('\n')[0]}`);
   }
   const values: Layer['values'] = new Map();
+  let schedules: Layer['schedules'];
   const source: Source = { kind: 'file', name };
-  for (const top of Object.keys(root)) {
-    if (top === 'orchestration') continue;
-    const hint = top in SCHEMA ? ` Did you mean [orchestration.${top}]?` : suggestion(top, ['orchestration'], (s) => `[${s}.…]`);
+  const spellings = new Map<string, string>();
+  const put = ({ section, key, value, spelling, text }: Spelled): void => {
+    const path = `orchestration.${section}.${key}`;
+    const fields = (SCHEMA as Record<string, Record<string, Field>>)[section];
+    if (!Object.hasOwn(fields, key)) {
+      let hint = suggestion(key, Object.keys(fields));
+      if (hint === '') {
+        const elsewhere = KEYS.find((k) => k.name === key);
+        if (elsewhere !== undefined) hint = ` Did you mean ${elsewhere.path}?`;
+      }
+      refuse(`${name}: unknown key ${spelling}.${hint}`, spelling);
+    }
+    const earlier = spellings.get(path);
+    if (earlier !== undefined) refuse(`${name}: ${spelling} and ${earlier} set the same key: give one of them`, spelling);
+    spellings.set(path, spelling);
+    const meant = text && typeof value === 'string' ? fromText(fields[key], value) : value;
+    const wrong = problem(fields[key], meant);
+    if (wrong !== null) refuse(`${name}: ${spelling} ${wrong}`, spelling);
+    values.set(path, { value: meant, source });
+  };
+  const { known, unknown } = atTop(root);
+  for (const top of unknown) {
+    const hint = top in SCHEMA ? ` Did you mean [orchestration.${top}]?` : suggestion(top, ['orchestration', ...ALIASES.map((a) => a.name)], topName);
     refuse(`${name}: unknown key ${top}.${hint}`, top);
   }
+  for (const key of known) put(key);
   const orchestration = root.orchestration ?? {};
   if (!isTable(orchestration)) return refuse(`${name}: orchestration must be a table`, 'orchestration');
   for (const [section, keys] of Object.entries(orchestration)) {
+    if (section === 'schedules') {
+      schedules = declaredSchedules(keys, name);
+      continue;
+    }
     const fields = Object.hasOwn(SCHEMA, section) ? (SCHEMA as Record<string, Record<string, Field>>)[section] : undefined;
     if (fields === undefined) {
       return refuse(
-        `${name}: unknown section [orchestration.${section}].${suggestion(section, Object.keys(SCHEMA), (s) => `[orchestration.${s}]`)}`,
+        `${name}: unknown section [orchestration.${section}].${suggestion(section, [...Object.keys(SCHEMA), 'schedules'], (s) => `[orchestration.${s}]`)}`,
         `orchestration.${section}`,
       );
     }
     if (!isTable(keys)) return refuse(`${name}: orchestration.${section} must be a table`, `orchestration.${section}`);
-    for (const [key, value] of Object.entries(keys)) {
-      const path = `orchestration.${section}.${key}`;
-      if (!Object.hasOwn(fields, key)) {
-        let hint = suggestion(key, Object.keys(fields));
-        if (hint === '') {
-          const elsewhere = KEYS.find((k) => k.name === key);
-          if (elsewhere !== undefined) hint = ` Did you mean ${elsewhere.path}?`;
-        }
-        refuse(`${name}: unknown key ${path}.${hint}`, path);
-      }
-      const wrong = problem(fields[key], value);
-      if (wrong !== null) refuse(`${name}: ${path} ${wrong}`, path);
-      values.set(path, { value, source });
-    }
+    for (const key of keysOf(section, keys, `orchestration.${section}`)) put(key);
   }
-  return { values };
+  return schedules === undefined ? { values } : { values, schedules };
 };
 
 const fromText = (field: Field, text: string): unknown => {
@@ -114,6 +137,8 @@ const fromText = (field: Field, text: string): unknown => {
       return /^(true|1|yes|on)$/i.test(text) ? true : /^(false|0|no|off)$/i.test(text) ? false : text;
     case 'integer':
       return /^[+-]?\d+$/.test(text) ? Number(text) : text;
+    case 'number':
+      return /^[+-]?(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : text;
     case 'list':
       return text === '' ? [] : text.split(',').map((s) => s.trim());
     default:
@@ -134,6 +159,16 @@ export const variableLayer = (env: Readonly<Record<string, string | undefined>>)
     const wrong = problem(key.field, value);
     if (wrong !== null) refuse(`variable ${name} (${key.path}) ${wrong}`, name);
     values.set(key.path, { value, source: { kind: 'variable', name } });
+  }
+  for (const alias of ALIASES) {
+    const text = env[alias.name];
+    const key = KEYS.find((k) => k.path === alias.path);
+    if (text === undefined || key === undefined) continue;
+    if (values.has(key.path)) refuse(`the variables ${alias.name} and ${key.variable} set the same key: give one of them`, alias.name);
+    const value = fromText(key.field, text);
+    const wrong = problem(key.field, value);
+    if (wrong !== null) refuse(`variable ${alias.name} (${key.path}) ${wrong}`, alias.name);
+    values.set(key.path, { value, source: { kind: 'variable', name: alias.name } });
   }
   const one = env.TUTTI_API_KEY;
   if (one !== undefined) {
@@ -184,5 +219,6 @@ export const merge = (layers: readonly Layer[]): Merged => {
     sources.set(key.path, Object.freeze(source));
   }
   for (const section of Object.values(config)) Object.freeze(section);
-  return { config: Object.freeze(config) as unknown as TuttiConfig, sources };
+  const schedules = new Map(layers.flatMap((layer) => [...(layer.schedules ?? [])]));
+  return { config: Object.freeze({ ...config, schedules: Object.freeze([...schedules.values()]) }) as unknown as TuttiConfig, sources };
 };

@@ -3,6 +3,7 @@
  * and docs/configuration.md all come from this table, so none of them can disagree.
  */
 import { isIP } from 'node:net';
+import type { ScheduleRequest } from '../core/schedule.ts';
 
 interface FieldBase {
   meaning: string;
@@ -15,6 +16,12 @@ export interface FlagField extends FieldBase {
 }
 export interface IntegerField extends FieldBase {
   type: 'integer';
+  default: number;
+  min: number;
+  max: number;
+}
+export interface NumberField extends FieldBase {
+  type: 'number';
   default: number;
   min: number;
   max: number;
@@ -35,10 +42,11 @@ export interface ListField extends FieldBase {
   default: readonly string[];
   range?: string;
 }
-export type Field = FlagField | IntegerField | TextField | ChoiceField | ListField;
+export type Field = FlagField | IntegerField | NumberField | TextField | ChoiceField | ListField;
 
 const flag = (value: boolean, meaning: string): FlagField => ({ type: 'boolean', default: value, meaning });
 const integer = (value: number, min: number, max: number, meaning: string): IntegerField => ({ type: 'integer', default: value, min, max, meaning });
+const number = (value: number, min: number, max: number, meaning: string): NumberField => ({ type: 'number', default: value, min, max, meaning });
 const inbox = (value: number, who: string): IntegerField =>
   integer(value, 1, 1_000_000, `Inbox of ${who}: how many commands may wait before new ones are held back.`);
 
@@ -114,6 +122,16 @@ export const SCHEMA = {
     max_count: integer(1_000_000, 0, 1_000_000_000, 'Finished tasks kept, newest first; 0 sets no limit by count.'),
     interval_seconds: integer(60, 1, 86_400, 'Seconds between two looks for what may go.'),
   },
+  plans: {
+    enabled: flag(true, 'Kill switch. False: no plan is made and none goes on, whatever tables and triggers say; started with true again, all go on.'),
+    poll_interval_seconds: integer(10, 1, 86_400, 'Seconds between two looks at all live plans. The end of a batch does not wait for it.'),
+    orphan_cleanup_interval_seconds: integer(28_800, 1, 31_536_000, 'Seconds between two sweeps for plans whose table is gone.'),
+    retention_days: integer(30, 0, 36_500, 'Days an ended plan is kept; 0 sets no limit by age.'),
+    retention_max_count: integer(10_000, 0, 1_000_000_000, 'Ended plans kept, newest first; 0 sets no limit by count.'),
+    max_disk_percent: integer(90, 1, 100, 'No batch begins while the disk of the store is fuller than this. A figure that cannot be read is no hindrance.'),
+    max_memory_percent: integer(90, 1, 100, 'No batch begins while more than this of the memory is in use.'),
+    max_inbox_saturation: number(0.8, 0, 1, 'No batch begins while an inbox of the engine is fuller than this share.'),
+  },
   shutdown: {
     drain_seconds: integer(30, 0, 3600, 'Seconds that running handlers get to finish when the process is asked to stop.'),
   },
@@ -138,7 +156,7 @@ export const SCHEMA = {
 
 type ValueOf<F> = F extends FlagField
   ? boolean
-  : F extends IntegerField
+  : F extends IntegerField | NumberField
     ? number
     : F extends ChoiceField<infer V>
       ? V
@@ -149,6 +167,9 @@ type ValueOf<F> = F extends FlagField
 /** The whole configuration. Section and key names are those of the TOML file below `[orchestration]`. Deeply frozen. */
 export type TuttiConfig = {
   readonly [S in keyof typeof SCHEMA]: { readonly [K in keyof (typeof SCHEMA)[S]]: ValueOf<(typeof SCHEMA)[S][K]> };
+} & {
+  /** Of the files' `[[orchestration.schedules]]`. */
+  readonly schedules: readonly ScheduleRequest[];
 };
 
 export interface Key {
@@ -181,4 +202,13 @@ export const OTHER_VARIABLES: readonly { name: string; meaning: string }[] = [
   { name: 'TUTTI_API_KEY', meaning: 'One API key. For a server: accepted beside `TUTTI_WEB_API_KEYS`; for the command line: sent with every request.' },
   { name: 'TUTTI_URL', meaning: 'Address of the server that the command line talks to. Default `http://127.0.0.1:8080`.' },
   { name: 'TUTTI_SOAK', meaning: "Lengthens the project's own tests. Nothing else reads it." },
+];
+
+/** Names under which a key is known elsewhere: accepted at the top of a file, with dots or as nested tables, and as variables. */
+export const ALIASES: readonly { name: string; path: string }[] = [
+  { name: 'controller.startree.task.manager.enableTaskOrchestration', path: 'orchestration.plans.enabled' },
+  {
+    name: 'controller.startree.task.manager.orphanedTaskPlanCleanupIntervalInSeconds',
+    path: 'orchestration.plans.orphan_cleanup_interval_seconds',
+  },
 ];

@@ -1,8 +1,9 @@
 /** The route table as an OpenAPI 3.1 document. Built once, when the server starts or a document is written. */
 import { z } from 'zod';
 import { ERRORS, type ErrorCode } from '../core/errors.ts';
+import { controllerErrorBody, isControllerPath } from './controller-error.ts';
 import { HANDLER_NAMES, isStream, ROUTES, type Route } from './routes.ts';
-import { components } from './wire.ts';
+import { components, errorBody } from './wire.ts';
 
 type Schema = Record<string, unknown>;
 
@@ -94,7 +95,7 @@ function responses(r: Route): Record<string, unknown> {
     out[status] ??= {
       description: [...new Set(codes)].map((c) => `${c}: ${ERRORS[c].meaning}`).join(' '),
       ...(status === 503 ? { headers: { 'Retry-After': { schema: { type: 'integer' }, description: 'Seconds' } } } : {}),
-      content: { 'application/json': { schema: { $ref: '#/components/schemas/ErrorResponse' } } },
+      content: { 'application/json': { schema: schemaOf(isControllerPath(r.path) ? controllerErrorBody : errorBody, 'output') } },
     };
   }
   return out;

@@ -5,7 +5,9 @@
 import type { z } from 'zod';
 import type { ErrorCode } from '../core/errors.ts';
 import { COPY_ROUTES } from './copy-routes.ts';
+import { PLAN_ROUTES } from './plan-routes.ts';
 import * as request from './requests.ts';
+import { SCHEDULE_ROUTES } from './schedule-routes.ts';
 import * as wire from './wire.ts';
 
 export type Permission =
@@ -17,13 +19,19 @@ export type Permission =
   | 'steps:read'
   | 'steps:resolve'
   | 'templates:read'
+  | 'plans:read'
+  | 'plans:trigger'
+  | 'plans:abort'
+  | 'plans:operate'
+  | 'schedules:read'
+  | 'schedules:write'
   | 'system:handlers_read'
   | 'system:analytics_read';
 
-export type Tag = 'Tasks' | 'Trees' | 'Steps' | 'Events' | 'Templates' | 'Health' | 'Operations';
+export type Tag = 'Tasks' | 'Trees' | 'Steps' | 'Events' | 'Templates' | 'Schedules' | 'Plans' | 'Health' | 'Operations';
 
 export interface Route {
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Parameters in braces, as OpenAPI writes them. */
   path: string;
   summary: string;
@@ -424,6 +432,8 @@ export const ROUTES = {
     response: wire.templateDetail,
     errors: ['TEMPLATE_NOT_FOUND'],
   },
+  ...SCHEDULE_ROUTES,
+  ...PLAN_ROUTES,
   listHandlers: {
     method: 'GET',
     path: '/v1/handlers',

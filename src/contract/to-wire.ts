@@ -56,6 +56,7 @@ export const taskSummaryToWire = (t: TaskView): WireTaskSummary => ({
   tags: t.tags,
   key: t.key,
   user_id: t.userId,
+  origin: t.origin && { type: t.origin.type, task_uuid: t.origin.taskId },
   simple_status: t.simpleStatus,
   progress: t.progress,
   correlation_id: t.correlationId,

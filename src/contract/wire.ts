@@ -106,6 +106,12 @@ const taskFields = {
   tags: z.array(z.string()),
   key: z.string().nullable().describe('Unique among the live tasks of the template'),
   user_id: z.string().nullable().describe('Owner of an ad hoc task'),
+  origin: z
+    .object({ type: z.enum(['copy', 'link', 'archive', 'mixed']), task_uuid: uuid })
+    .nullable()
+    .describe(
+      'How it was made of another task, and of which. An archive has not run: it keeps how that task stood, and an error with the code `archived` says so where it had not ended',
+    ),
   simple_status: simpleStatus,
   progress: z.number().min(0).max(1),
   correlation_id: z.string(),
@@ -145,7 +151,7 @@ export const treeCreated = z
   .register(components, { id: 'TreeCreateResponse' });
 
 const treeFields = {
-  tree_status: simpleStatus.describe('By what stands below it; without children its own'),
+  tree_status: simpleStatus.describe('By what stands below it; its own where it failed, or has no children'),
   tree_progress: z.number().min(0).max(1).describe('The mean of its children; without children its own'),
   child_count: count,
   next_cursor: z.string().nullable().describe('Give it as `cursor`, with this step as `parent`, for the children that follow; null: there are none'),

@@ -4,6 +4,7 @@
  * task-states.ts and step-states.ts. Times are milliseconds since 1970. A store computes none of these values (I2).
  */
 import type { FailurePolicy } from './definition.ts';
+import type { Plan, PlanBatch } from './plan.ts';
 
 /** A new task. `input` travels as a PayloadRow with no = -1, token = 0. */
 export interface TaskRow {
@@ -62,13 +63,15 @@ export interface TaskUpdate {
   error: string | null;
 }
 
-/** Columns an operator may change on a live task; one row each, outside the hot path. */
+/** Other columns of a task's row that change while it lives; one row each, outside the hot path. */
 export interface TaskPatch {
   id: number;
   priority?: number;
   tags?: string[];
   /** Steps that have rows. */
   totalSteps?: number;
+  /** What a large reset runs again (reopening.ts), while its rows are written; null: they are. */
+  reopening?: string | null;
 }
 
 /**
@@ -96,7 +99,10 @@ export interface StepWrite {
   rank: number | null;
   /** When a waiting step is due. Indexed where not null. */
   wakeAt: number | null;
+  /** When its last attempt began. */
   startedAt: number | null;
+  /** When the first attempt since the last reset began, once a further one, or `finalize`, may follow; null: startedAt says it. */
+  firstStartedAt: number | null;
   finishedAt: number | null;
   /** Why a cancelled step was cancelled: index into CANCEL_REASONS; null otherwise. */
   reason: number | null;
@@ -218,6 +224,78 @@ export interface ReleaseRow {
   token: number;
 }
 
+/** A new schedule (schedule.ts). `input` is kept apart, since it may be large and lists do not show it. */
+export interface ScheduleRow {
+  id: number;
+  key: string;
+  /** JSON text of a ScheduleDefinition. */
+  definition: string;
+  /** JSON text; null: its target takes none. */
+  input: string | null;
+  paused: boolean;
+  /** Its first tick that has no row; null: none will follow. Indexed. */
+  nextAt: number | null;
+  createdAt: number;
+}
+
+/** A change of a schedule that has `fromVersion`; its version becomes one more. Any other row count than one is a lost race (I3). */
+export interface ScheduleUpdate {
+  id: number;
+  fromVersion: number;
+  paused: boolean;
+  nextAt: number | null;
+  /** Absent: as it was. */
+  definition?: { definition: string; input: string | null; updatedAt: number };
+}
+
+/**
+ * A tick of a schedule: a row per time at which it was due, at most one (the key is schedule and time). `insert`: it is new. Otherwise
+ * the row that has `fromState` gets state and outcome; any other row count than one is a lost race (I3) and refuses the whole commit.
+ */
+export interface TickWrite {
+  insert: boolean;
+  schedule: number;
+  at: number;
+  /** Read when it is new: a person asked for it. */
+  manual: boolean;
+  fromState: number;
+  state: number;
+  /** What was made; null: nothing. */
+  task: number | null;
+  plan: string | null;
+  /** Why it was skipped or failed: late, overlap, missed, conflict, or the code of an error. */
+  reason: string | null;
+  message: string | null;
+  /** When it was decided; null while it is pending. */
+  doneAt: number | null;
+}
+
+/** A plan as it stands after the turn. `fromVersion` null: it is new; otherwise it replaces that version (I3). */
+export interface PlanWrite {
+  fromVersion: number | null;
+  plan: Plan;
+}
+
+/** A new resource (`fromVersion` null), or another body for one. */
+export interface ResourceWrite {
+  incarnation: number;
+  id: string;
+  kind: string;
+  createdAt: number;
+  fromVersion: number | null;
+  /** JSON text. */
+  body: string;
+}
+
+/** One item of a resource. `fromVersion` null: there is none yet; `body` null: it is removed. */
+export interface ItemWrite {
+  resource: number;
+  key: string;
+  fromVersion: number | null;
+  /** JSON text. */
+  body: string | null;
+}
+
 export class ChangeSet {
   readonly tasks: TaskRow[] = [];
   readonly taskUpdates: TaskUpdate[] = [];
@@ -236,6 +314,24 @@ export class ChangeSet {
   /** Written before `deadLetters`. */
   readonly deadLetterClosings: DeadLetterClosing[] = [];
   readonly logLines: AttemptLogLine[] = [];
+  readonly plans: PlanWrite[] = [];
+  /** Written before all else of plans. */
+  readonly planRemovals: { plan: number; fromVersion: number }[] = [];
+  /** Resources of which all plans are removed, live or not. */
+  readonly planClearings: string[] = [];
+  readonly planBatches: { insert: boolean; batch: PlanBatch }[] = [];
+  readonly planQueues: { taskType: string; stoppedAt: number | null }[] = [];
+  readonly resources: ResourceWrite[] = [];
+  readonly items: ItemWrite[] = [];
+  /** By incarnation; with all their items. Written last. */
+  readonly resourceRemovals: number[] = [];
+  readonly schedules: ScheduleRow[] = [];
+  readonly scheduleUpdates: ScheduleUpdate[] = [];
+  /** With their ticks. */
+  readonly scheduleRemovals: { id: number; fromVersion: number }[] = [];
+  readonly ticks: TickWrite[] = [];
+  /** Removes the oldest ticks of a schedule beyond so many, but none that is pending and none whose task lives. Written after `ticks`. */
+  readonly tickPrunes: { schedule: number; keep: number }[] = [];
   /** Rows of terminal tasks removed ahead of the tasks themselves: at most `rows` of each kind. Repeat until the steps are gone. */
   readonly prunes: { task: number; rows: number }[] = [];
   /** Tasks removed whole, with everything that hangs on them (purge, small retention steps, unfinished arrivals). */
@@ -260,8 +356,28 @@ export class ChangeSet {
       this.deadLetters.length +
       this.deadLetterClosings.length +
       this.logLines.length +
+      this.planRows +
+      this.schedules.length +
+      this.scheduleUpdates.length +
+      this.scheduleRemovals.length +
+      this.ticks.length +
+      this.tickPrunes.length +
       this.prunes.length * 8 +
       this.removals.length * 8
+    );
+  }
+
+  /** Rows of plans and resources. */
+  get planRows(): number {
+    return (
+      this.plans.length +
+      this.planRemovals.length +
+      this.planClearings.length * 8 +
+      this.planBatches.length +
+      this.planQueues.length +
+      this.resources.length +
+      this.items.length +
+      this.resourceRemovals.length * 8
     );
   }
 }

@@ -216,6 +216,7 @@ function linkOf(g: TaskGraph, no: number, definition: NodeDefinition, now: numbe
     token: 0,
     attempts: 0,
     startedAt: null,
+    firstStartedAt: null,
     finishedAt: now,
     reason: null,
     error: null,
@@ -234,6 +235,7 @@ function frozenAs(g: TaskGraph, no: number, row: StepRecord | undefined): Preset
     token,
     attempts: g.attempts[no],
     startedAt: row?.startedAt ?? null,
+    firstStartedAt: row?.firstStartedAt ?? null,
     // What ended by implication ended with the task.
     finishedAt: row?.finishedAt ?? (g.state[no] >= Step.complete ? g.completedAt : null),
     reason: g.state[no] === Step.cancelled ? (g.reason?.[no] ?? row?.reason ?? null) : null,

@@ -118,6 +118,8 @@ function returned(out: Decisions, g: TaskGraph, no: number, token: number): bool
   w.error = null;
   w.finishedAt = null;
   w.resultToken = token;
+  g.noteStart(no, w.startedAt ?? out.now);
+  w.firstStartedAt = g.firstStart.get(no) ?? null;
   out.event(g, stepEvent(no, Step.waitingForChildren, token, g.attempts[no], `{"children":${family?.open ?? 0}}`));
   if (family === undefined) return resolveParent(out, g, no, g.family(no), token);
   const open = family.open;
@@ -262,13 +264,14 @@ function failAttempt(out: Decisions, g: TaskGraph, no: number, error: StepError,
   g.running--;
   w.error = text;
   w.finishedAt = out.now;
+  g.noteStart(no, live.startedAt);
+  w.firstStartedAt = g.firstStart.get(no) ?? null;
   if (stopping) {
     live.stopping = true;
     out.stops.push({ graph: g, no, token: live.token, cause: 'timeout' });
   } else {
     g.live.delete(no);
     leaveFamily(out, g, no);
-    g.ownLastStart().set(no, live.startedAt);
     w.owner = null;
     out.freed.push({ graph: g, no, token: live.token });
   }

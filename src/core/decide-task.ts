@@ -12,6 +12,7 @@ import { applyPresets, presetRow } from './preset.ts';
 import { DEFAULT_PRIORITY, rank } from './rank.ts';
 import { isReady } from './readiness.ts';
 import type { Shape } from './shape.ts';
+import { firedTick } from './schedule-ticks.ts';
 import { Reason, Step, isStepTerminal } from './step-states.ts';
 import { Task, isTaskTerminal, taskPath, type TaskState } from './task-states.ts';
 
@@ -27,6 +28,8 @@ export interface Submission {
   frozen?: { state: number; error: string | null } | null;
   /** Unique among live tasks of the same template. */
   key?: string | null;
+  /** The tick of a schedule that it is made for: pending until the last of it is stored, and fired by that commit. */
+  tick?: { schedule: number; at: number } | null;
   priority: number | undefined;
   /** JSON text of the input. */
   input: string;
@@ -85,7 +88,7 @@ export function createTask(out: Decisions, s: Submission): TaskGraph {
   // The input and the log row, beside the task's row and its steps': 500 tasks of one step are 2,000 rows, not 1,000.
   out.weight += 2;
   if (chunked) out.event(g, taskEvent(Task.initializing, [Task.pending]));
-  arrive(out, g, s.nodes ?? null);
+  arrive(out, g, s.nodes ?? null, s.tick ?? null);
   return g;
 }
 
@@ -100,7 +103,7 @@ export function resumeTask(g: TaskGraph, s: Submission): void {
 }
 
 /** Stores the next chunk of an arriving task's steps; with the last one the task begins. */
-export function arrive(out: Decisions, g: TaskGraph, nodes: readonly NewNode[] | null = null): void {
+export function arrive(out: Decisions, g: TaskGraph, nodes: readonly NewNode[] | null = null, tick: Submission['tick'] = null): void {
   out.touch(g);
   const from = g.arriving;
   const to = Math.min(g.size, from + ARRIVAL_CHUNK);
@@ -135,6 +138,7 @@ export function arrive(out: Decisions, g: TaskGraph, nodes: readonly NewNode[] |
       rank: g.open[no] === 0 && !g.held && g.shape.rules[no].handler !== '' ? rank(g.priorityOf(no), g.createdAt) : null,
       wakeAt: null,
       startedAt: null,
+      firstStartedAt: null,
       finishedAt: null,
       reason: null,
       error: null,
@@ -145,6 +149,7 @@ export function arrive(out: Decisions, g: TaskGraph, nodes: readonly NewNode[] |
   out.weight += rows.length;
   g.insertedFrom = from;
   g.arriving = to < g.size ? to : -1;
+  if (g.arriving < 0 && tick != null) out.changes.ticks.push(firedTick(tick, g.id, out.now));
   if (g.arriving >= 0 || g.held || g.frozen !== null) return;
   enqueueRoots(out, g);
 }
@@ -188,12 +193,25 @@ function enqueueRoots(out: Decisions, g: TaskGraph): void {
  */
 export function evaluateTask(out: Decisions, g: TaskGraph): void {
   if (isTaskTerminal(g.taskState) || g.arriving >= 0) return;
-  moveTo(out, g, targetState(g));
+  const to = targetState(g);
+  moveTo(out, g, to === Task.enqueuingSteps && !canBeFound(out, g) ? Task.stepsInProcess : to);
+}
+
+/** A task that has not begun is found after a crash by the rank in the row of a ready step (I10). Where none has one, the first gets it. */
+function canBeFound(out: Decisions, g: TaskGraph): boolean {
+  if (g.ready.size > g.unstored.size) return true;
+  for (const [no, r] of g.ready) {
+    out.step(g, no).rank = r;
+    g.unstored.delete(no);
+    return true;
+  }
+  return false;
 }
 
 function targetState(g: TaskGraph): TaskState {
   if (g.frozen !== null) return g.frozen as TaskState;
   if (g.held) return Task.pending;
+  if (g.reopening !== null) return Task.evaluatingResults;
   if (g.remaining === 0) {
     // Of a task whose every step was taken away by hand nothing is left to be complete.
     if (g.unhandled === 0 && g.lastCancel !== null && g.complete + g.resolved + g.errors === 0) {

@@ -75,6 +75,7 @@ export class Decisions {
         rank: null,
         wakeAt: null,
         startedAt: live?.startedAt ?? g.lastStart.get(no) ?? null,
+        firstStartedAt: g.firstStart.get(no) ?? null,
         finishedAt: null,
         reason: null,
         error: null,

@@ -1,4 +1,5 @@
 /** Why a step is not running, from the functions that decide whether it runs. */
+import { runsNothing } from './failure.ts';
 import { limitingParent } from './family.ts';
 import type { TaskGraph } from './graph.ts';
 import { Phase, isAborting } from './phases.ts';
@@ -32,6 +33,7 @@ export interface ExplainedGate {
     | 'undecided'
     | 'not_taken'
     | 'task_arriving'
+    | 'task_reopening'
     | 'task_held'
     | 'task_blocked'
     | 'task_ended'
@@ -88,6 +90,11 @@ export function explainStep(g: TaskGraph, no: number, s: Surroundings): Explaine
   if (isTaskTerminal(g.taskState)) gate('task_ended', `Its task has ended: ${TASK_STATES[g.taskState]}.`, { task_state: TASK_STATES[g.taskState] });
   if (g.held) gate('task_held', 'Its task is stored and was not let run: execute it.');
   if (g.arriving >= 0) gate('task_arriving', `Its task is still arriving: ${g.arriving} of ${g.size} steps are stored.`, { stored: g.arriving, total: g.size });
+  if (g.reopening !== null && !g.ready.has(no))
+    gate('task_reopening', `Its task is being reset: ${g.reopening.at} of ${g.reopening.nos.length} steps are written.`, {
+      written: g.reopening.at,
+      total: g.reopening.nos.length,
+    });
   const due = g.retryAt.get(no);
   if (due !== undefined)
     gate('retry_wait', `${attempt} ${attempts + 1} of ${Math.max(1, rules.retry.maxAttempts)} is due in ${Math.max(0, due - s.now)} ms.`, {
@@ -113,6 +120,10 @@ export function explainStep(g: TaskGraph, no: number, s: Surroundings): Explaine
   }
   if (g.taskState === Task.blockedByFailures) gate('task_blocked', 'Its task is blocked by a failed step and waits for a person.');
   if (gates.length > 0 || !isReady(g, no)) return gates;
+  if (runsNothing(g, no)) {
+    gate('starting', 'It runs nothing, and is completed by one of the next turns.', { ahead: null });
+    return gates;
+  }
   if (!s.hasHandler) gate('no_handler', `Nobody here has the handler ${rules.handler}.`, { handler: rules.handler });
   if (s.draining) gate('draining', 'This process is shutting down and starts nothing.');
   if (!s.storeWritable) gate('store_unavailable', 'The store cannot be written at the moment.');

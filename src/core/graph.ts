@@ -5,6 +5,7 @@
  */
 import type { StepWrite, TaskCounts, TaskRow } from './changes.ts';
 import type { FailurePolicy } from './definition.ts';
+import type { Reopening } from './reopening.ts';
 import { Absent, CANCEL_REASONS, Step } from './step-states.ts';
 import type { Shape } from './shape.ts';
 import { StepMap } from './step-map.ts';
@@ -102,6 +103,8 @@ export class TaskGraph {
   retryAt = NONE;
   /** When the last attempt of a step that is not running began. */
   lastStart = NONE;
+  /** When the first attempt since the last reset began, of steps of which one has ended and that are not done with. */
+  firstStart = NONE;
   /** Phase of the live or next attempt where it is not `run`: 1 finalize, 2 abort. */
   phase = NONE;
   /** Attempts begun of that phase. */
@@ -125,6 +128,8 @@ export class TaskGraph {
   debts = NO_STEPS;
   /** When the debts were decided. */
   debtsAt = 0;
+  /** A large reset whose rows are being written; until they are, nothing is decided about the task. */
+  reopening: Reopening | null = null;
 
   /** Steps not terminal. */
   remaining: number;
@@ -209,7 +214,13 @@ export class TaskGraph {
   /** Nothing of it lives only in memory: it may be dropped and loaded again at will. */
   get evictable(): boolean {
     return (
-      this.live.size === 0 && this.unstored.size === 0 && this.debts.length === 0 && this.backlog.length === 0 && this.arriving < 0 && this.writes === null
+      this.live.size === 0 &&
+      this.unstored.size === 0 &&
+      this.debts.length === 0 &&
+      this.backlog.length === 0 &&
+      this.reopening === null &&
+      this.arriving < 0 &&
+      this.writes === null
     );
   }
 
@@ -296,6 +307,19 @@ export class TaskGraph {
   ownLastStart(): Map<number, number> {
     if (this.lastStart === NONE) this.lastStart = new Map();
     return this.lastStart;
+  }
+
+  /** An attempt has ended that may not be the last: rows written from now on still say when it began, and when the first one did. */
+  noteStart(no: number, at: number): void {
+    this.ownLastStart().set(no, at);
+    if (this.firstStart === NONE) this.firstStart = new Map();
+    if (!this.firstStart.has(no)) this.firstStart.set(no, at);
+  }
+
+  /** It begins anew: what came before is not its beginning. */
+  forgetStarts(no: number): void {
+    if (this.lastStart.size > 0) this.lastStart.delete(no);
+    if (this.firstStart.size > 0) this.firstStart.delete(no);
   }
 
   ownUnstored(): Set<number> {

@@ -39,6 +39,7 @@ const blank = (task: number, no: number): StepWrite => ({
   rank: null,
   wakeAt: null,
   startedAt: null,
+  firstStartedAt: null,
   finishedAt: null,
   reason: null,
   error: null,

@@ -2,10 +2,11 @@
 import { ARRIVAL_CHUNK } from './arrival.ts';
 import { absentSteps } from './branches.ts';
 import { type Family, TaskGraph } from './graph.ts';
-import { failsParent, isHandled, reasonBelow } from './failure.ts';
+import { failsParent, isHandled, reasonBelow, runsNothing } from './failure.ts';
 import type { NodeDefinition } from './node.ts';
 import { ABORT_MS, Phase } from './phases.ts';
 import { rank } from './rank.ts';
+import { isReopening, readReopening } from './reopening.ts';
 import { edgeOpen, isReady } from './readiness.ts';
 import { type Shape, edgeRequired, edgeStep } from './shape.ts';
 import { Reason, Step, isAbsent, isStepSuccessful, isStepTerminal } from './step-states.ts';
@@ -23,6 +24,8 @@ export interface TaskRecord {
   wakeAt: number | null;
   error: string | null;
   nextSeq: number;
+  /** What a large reset runs again, while its rows are written. */
+  reopening?: string | null;
   meta: { expected?: { total: number; unit: 'bytes' | 'items' }; correlationId?: string; origin?: { type: string } } | null;
 }
 
@@ -37,6 +40,7 @@ export interface StepRecord {
   rank: number | null;
   wakeAt: number | null;
   startedAt: number | null;
+  firstStartedAt: number | null;
   finishedAt: number | null;
   reason: number | null;
   error: string | null;
@@ -70,7 +74,7 @@ export function addStoredNodes(shape: Shape, nodes: readonly NodeRecord[]): void
  * Every live attempt in the rows is taken up, whoever owns it: the caller declares those of other boots lost. `own`: the shape is this
  * task's alone.
  */
-export function loadGraph(task: TaskRecord, steps: readonly StepRecord[], shape: Shape, own = false): TaskGraph {
+export function loadGraph(task: TaskRecord, stored: readonly StepRecord[], shape: Shape, own = false): TaskGraph {
   const g = new TaskGraph({
     id: task.id,
     template: task.template,
@@ -89,9 +93,10 @@ export function loadGraph(task: TaskRecord, steps: readonly StepRecord[], shape:
   g.expected = task.meta?.expected ?? null;
   g.held = task.state === Task.pending;
   const frozen = task.meta?.origin?.type === 'archive';
-  const rows = new Map<number, StepRecord>();
+  const { rows: steps, reopening } = task.reopening == null ? { rows: stored, reopening: null } : readReopening(task.reopening, stored, g.size);
+  const rows: (StepRecord | undefined)[] = [];
   for (const s of steps) {
-    rows.set(s.no, s);
+    rows[s.no] = s;
     g.state[s.no] = s.state;
     g.attempts[s.no] = s.attempts;
     g.token[s.no] = s.token;
@@ -100,13 +105,21 @@ export function loadGraph(task: TaskRecord, steps: readonly StepRecord[], shape:
     if (s.resultToken > 0 && (s.resultToken !== s.token || s.state !== Step.complete)) g.setResultToken(s.no, s.resultToken);
     if (s.reason !== null) g.setReason(s.no, s.reason);
     if (s.owner !== null) g.live.set(s.no, { token: s.token, phase: s.phase, startedAt: s.startedAt ?? task.createdAt, stopping: s.state !== Step.inProgress });
-    else if (s.startedAt !== null && !isStepTerminal(s.state)) g.ownLastStart().set(s.no, s.startedAt);
+    // One that has ended may go on where its own run stood (reset.ts).
+    if (
+      s.startedAt !== null &&
+      (s.firstStartedAt !== null || s.owner === null) &&
+      (!isStepTerminal(s.state) || (s.resultToken > 0 && s.state !== Step.complete))
+    ) {
+      g.noteStart(s.no, s.firstStartedAt ?? s.startedAt);
+      g.ownLastStart().set(s.no, s.startedAt);
+    }
     if (s.state === Step.waitingForRetry && !frozen) g.ownRetryAt().set(s.no, s.wakeAt ?? 0);
     if (s.state === Step.error && g.failure === null && s.error !== null && !isHandled(g, s.no)) g.failure = failureOf(shape.names[s.no], s.error);
   }
   if (task.state === Task.initializing) g.arriving = arrivedUpTo(g, steps);
   else {
-    for (const [no, state] of absentSteps(shape, (no) => rows.get(no)?.state)) g.state[no] = state;
+    for (const [no, state] of absentSteps(shape, (no) => rows[no]?.state)) g.state[no] = state;
     if (!frozen) applyImplied(g);
   }
   for (let no = 0; no < g.size; no++) recountOpen(g, no);
@@ -114,11 +127,18 @@ export function loadGraph(task: TaskRecord, steps: readonly StepRecord[], shape:
   recountFamilies(g);
   for (const s of steps) {
     if (s.phase === Phase.abort && isStepTerminal(s.state)) loadAbort(g, s);
-    else if (isReady(g, s.no)) {
+    else if (isReady(g, s.no) && (reopening === null || !isReopening(reopening, s.no))) {
+      if (runsNothing(g, s.no)) {
+        // More had become ready at once than one turn completes.
+        g.backlogSince = g.createdAt;
+        g.ownBacklog().push(s.no);
+        continue;
+      }
       if (s.rank === null) g.ownUnstored().add(s.no);
       g.ready.set(s.no, s.rank ?? rank(g.priorityOf(s.no), readyAt(g, s.no, rows)));
     }
   }
+  g.reopening = reopening;
   return g;
 }
 
@@ -164,9 +184,9 @@ function failureOf(name: string, text: string): string {
 }
 
 /** When the last of its dependencies ended; the submission, where it has none. */
-function readyAt(g: TaskGraph, no: number, rows: ReadonlyMap<number, StepRecord>): number {
+function readyAt(g: TaskGraph, no: number, rows: readonly (StepRecord | undefined)[]): number {
   let at = g.createdAt;
-  for (const e of g.shape.deps[no]) at = Math.max(at, rows.get(edgeStep(e))?.finishedAt ?? 0);
+  for (const e of g.shape.deps[no]) at = Math.max(at, rows[edgeStep(e)]?.finishedAt ?? 0);
   return at;
 }
 

@@ -11,6 +11,7 @@ export interface Preset {
   token: number;
   attempts: number;
   startedAt: number | null;
+  firstStartedAt: number | null;
   finishedAt: number | null;
   /** Place in CANCEL_REASONS. */
   reason: number | null;
@@ -46,7 +47,7 @@ export function presetRow(out: Decisions, g: TaskGraph, no: number, definition: 
     out.changes.payloadCopies.push({ task: g.id, no, token: p.resultToken, fromTask: task, fromNo, fromToken: token });
   }
   out.weight++;
-  const { state, token, attempts, startedAt, finishedAt, reason, error, resultToken } = p;
+  const { state, token, attempts, startedAt, firstStartedAt, finishedAt, reason, error, resultToken } = p;
   return {
     insert: true,
     task: g.id,
@@ -62,6 +63,7 @@ export function presetRow(out: Decisions, g: TaskGraph, no: number, definition: 
     rank: null,
     wakeAt: null,
     startedAt,
+    firstStartedAt,
     finishedAt,
     reason,
     error,

@@ -14,6 +14,8 @@ export function isReady(g: TaskGraph, no: number): boolean {
   if (g.live.has(no) || g.arriving >= 0 || g.held) return false;
   if (g.phaseOf(no) === Phase.abort) return g.ready.has(no);
   if (isTaskTerminal(g.taskState)) return false;
+  // A large reset is under way: what was ready before it still is, and what it brings about starts after its last row.
+  if (g.reopening !== null && !g.ready.has(no)) return false;
   if (g.state[no] === Step.pending) return g.open[no] === 0;
   return g.state[no] === Step.waitingForChildren && g.phaseOf(no) === Phase.finalize && (g.families.get(no)?.open ?? 0) === 0;
 }

@@ -6,12 +6,13 @@ import type { TaskGraph } from './graph.ts';
 import { countsFor } from './load-graph.ts';
 import { Phase } from './phases.ts';
 import { edgeRequired, edgeStep } from './shape.ts';
+import { StepSet } from './step-set.ts';
 import { Task, isTaskTerminal } from './task-states.ts';
 import { Reason, Step, isAbsent, isStepSuccessful, isStepTerminal } from './step-states.ts';
 
 export interface Rerun {
   /** In the order they were found. */
-  again: Set<number>;
+  again: StepSet;
   /** What would run again, but for the step named, which stays as it ended. */
   blocked: Map<number, number>;
 }
@@ -44,13 +45,13 @@ export function rerunOf(g: TaskGraph, seeds: readonly number[]): Rerun {
   for (;;) {
     const before = blocked.size;
     const again = closure(g, seeds, blocked);
-    for (const no of again) block(g, no, again, blocked);
+    for (const no of again.nos) block(g, no, again, blocked);
     if (blocked.size === before) return { again, blocked };
   }
 }
 
-function closure(g: TaskGraph, seeds: readonly number[], blocked: Map<number, number>): Set<number> {
-  const again = new Set<number>();
+function closure(g: TaskGraph, seeds: readonly number[], blocked: Map<number, number>): StepSet {
+  const again = new StepSet(g.size);
   /** Steps that do not exist, and that a decision may bring about when it runs again. */
   const absent = new Set<number>();
   const stack: number[] = [];
@@ -91,7 +92,7 @@ export const isFinalizing = (g: TaskGraph, no: number): boolean =>
 const hasBegun = (g: TaskGraph, no: number): boolean => !isStepTerminal(g.state[no]) && (g.attempts[no] > 0 || g.state[no] === Step.waitingForChildren);
 
 /** Notes a step that has to stay since something it needs stays, and so on for those that need it. */
-function block(g: TaskGraph, first: number, again: Set<number>, blocked: Map<number, number>): void {
+function block(g: TaskGraph, first: number, again: StepSet, blocked: Map<number, number>): void {
   const stack = [first];
   for (let no = stack.pop(); no !== undefined; no = stack.pop()) {
     if (!again.has(no)) continue;
@@ -104,7 +105,7 @@ function block(g: TaskGraph, first: number, again: Set<number>, blocked: Map<num
   }
 }
 
-function blockerOf(g: TaskGraph, no: number, again: ReadonlySet<number>): number {
+function blockerOf(g: TaskGraph, no: number, again: StepSet): number {
   for (const e of g.shape.deps[no]) {
     const dep = edgeStep(e);
     if (edgeRequired(e) && !again.has(dep) && staysEnded(g, dep) && !isStepSuccessful(g.state[dep])) return dep;

@@ -1,35 +1,41 @@
 /**
  * Reset: what failed runs again, and what depends on it, and nothing else (design.md §2). One commit takes the steps back to pending
- * and the task out of `error`. What a person cancelled or resolved stays as it is, and so does what cannot run without it.
+ * and the task out of `error`; the rows of a large one follow in slices (reopening.ts). What a person cancelled or resolved stays as it
+ * is, and so does what cannot run without it.
  */
 import { reopenBranches } from './branches.ts';
 import { reopenTask } from './decide-task.ts';
 import type { Decisions } from './decisions.ts';
 import { TuttiError } from './errors.ts';
-import { IMPLIED_ABOVE, isHandled, makeReady, mayBeTold, payDebts, propagate, resolveParent } from './failure.ts';
+import { IMPLIED_ABOVE, isHandled, mayBeTold, payDebts } from './failure.ts';
 import type { TaskGraph } from './graph.ts';
 import { stepVerbs, taskVerbs } from './legal-verbs.ts';
 import { countFamily, recount, recountOpen } from './load-graph.ts';
 import { resetEvent, stepEvent } from './log.ts';
 import { Phase } from './phases.ts';
+import { REOPENED_AT_ONCE, beginReopening, reopeningNote, startReopened, writeReopened } from './reopening.ts';
 import { type Rerun, borneByParent, hasFailed, isFinalizing, rerunOf } from './rerun.ts';
 import { edgeStep } from './shape.ts';
+import { StepSet } from './step-set.ts';
 import { Absent, Reason, STEP_STATES, Step, isAbsent, isStepTerminal } from './step-states.ts';
 import { TASK_STATES, Task, isTaskTerminal } from './task-states.ts';
 
-/** Runs again whatever of the task failed. Gives how many steps, or why not: then nothing is changed. */
-export function resetTask(out: Decisions, g: TaskGraph): number | TuttiError {
+/**
+ * Runs again whatever of the task failed. Gives how many steps, or why not: then nothing is changed. Beyond `atOnce` rows `reopening`
+ * is set: call `goOnReopening` until it is not.
+ */
+export function resetTask(out: Decisions, g: TaskGraph, atOnce = REOPENED_AT_ONCE): number | TuttiError {
   const refused = refuseTask(g);
   if (refused !== null) return refused;
   const seeds: number[] = [];
   for (let no = 0; no < g.size; no++) if (hasFailed(g, no) && !borneByParent(g, no)) seeds.push(no);
   const rerun = rerunOf(g, seeds);
   if (rerun.again.size === 0) return illegal(g, `Nothing of the task has failed: it is ${TASK_STATES[g.taskState]}.`);
-  return carryOut(out, g, rerun, -1);
+  return carryOut(out, g, rerun, -1, atOnce);
 }
 
 /** Runs one step again that failed, or that was cancelled by a failure; with it what depends on it and what stands or falls with it. */
-export function resetStep(out: Decisions, g: TaskGraph, no: number): number | TuttiError {
+export function resetStep(out: Decisions, g: TaskGraph, no: number, atOnce = REOPENED_AT_ONCE): number | TuttiError {
   const refused = refuseTask(g);
   if (refused !== null) return refused;
   const name = g.shape.names[no];
@@ -51,7 +57,7 @@ export function resetStep(out: Decisions, g: TaskGraph, no: number): number | Tu
       details: { state: STEP_STATES[g.state[no]], legal: stepVerbs(g, no), blocked_by: g.shape.names[by] },
     });
   }
-  return carryOut(out, g, rerun, no);
+  return carryOut(out, g, rerun, no, atOnce);
 }
 
 function refuseTask(g: TaskGraph): TuttiError | null {
@@ -67,35 +73,37 @@ const illegal = (g: TaskGraph, message: string): TuttiError =>
 const endedWithTask = (g: TaskGraph, no: number): boolean =>
   g.state[no] === Step.cancelled && (g.reason?.[no] === Reason.taskEnded || g.reason?.[no] === Reason.expired);
 
-function carryOut(out: Decisions, g: TaskGraph, rerun: Rerun, asked: number): number | TuttiError {
+function carryOut(out: Decisions, g: TaskGraph, rerun: Rerun, asked: number, atOnce: number): number | TuttiError {
   const { again } = rerun;
-  for (const no of again) {
+  const { nos } = again;
+  const choosing = g.shape.initial === null ? [] : nos.filter((no) => g.shape.types[no] === 'decision' || g.shape.types[no] === 'batchable');
+  for (const no of choosing) {
     if (g.shape.types[no] !== 'batchable' || g.state[no] !== Step.complete) continue;
     return illegal(g, `The step ${g.shape.names[no]} would have to divide its work again, and its workers have it already; submit a new task instead.`);
   }
   // Rows that say pending where the step has ended are brought up to date first.
   if (g.debts.length > 0) payDebts(out, g, g.debts.length);
   out.event(g, resetEvent(asked, again.size));
-  const stands = new Set([...again].filter((no) => runStands(g, no, again)));
-  let told = 0;
-  for (const no of again) reopen(out, g, no, stands.has(no), told++ < IMPLIED_ABOVE);
+  const reopening = beginReopening(g, nos);
+  const stands = new Set(g.results.size === 0 ? [] : nos.filter((no) => runStands(g, no, again)));
+  for (let i = 0; i < nos.length; i++) reopen(out, g, nos[i], stands.has(nos[i]), i < IMPLIED_ABOVE);
   const undecided: number[] = [];
-  for (const no of again) {
-    if (g.shape.types[no] !== 'decision' && g.shape.types[no] !== 'batchable') continue;
+  for (const no of choosing) {
     for (const n of reopenBranches(g.shape, (s) => g.state[s], no)) {
       g.state[n] = Absent.undecided;
       undecided.push(n);
     }
   }
-  const open = recountAround(out, g, [...again, ...undecided]);
+  const open = recountAround(out, g, undecided.length === 0 ? nos : [...nos, ...undecided]);
   recount(g);
-  recountFamilies(g, again);
+  recountFamilies(g, nos);
   g.failure = failureLeft(g);
-  for (const no of open) if (mayStart(g, no)) makeReady(out, g, no, out.now);
-  for (const no of stands) {
-    const family = g.family(no);
-    if (g.state[no] !== Step.waitingForChildren || family.open > 0 || g.ready.has(no) || (g.live.has(no) && g.phaseOf(no) === Phase.finalize)) continue;
-    if (resolveParent(out, g, no, family, g.resultToken(no))) propagate(out, g, no);
+  if (nos.length <= atOnce) {
+    writeReopened(out, g, reopening, atOnce);
+    startReopened(out, g, open, stands);
+  } else {
+    g.reopening = reopening;
+    out.changes.taskPatches.push({ id: g.id, reopening: reopeningNote(g, reopening) });
   }
   if (isTaskTerminal(g.taskState)) {
     out.changes.deadLetterClosings.push({ task: g.id, at: out.now, resolution: 'reset' });
@@ -108,7 +116,7 @@ function carryOut(out: Decisions, g: TaskGraph, rerun: Rerun, asked: number): nu
  * Its own run returned, and its value can be worked with still: it waits for its children again and runs no more than its `finalize`.
  * Not when what it depends on runs again, nor when its abort hook has begun to take back what it did.
  */
-function runStands(g: TaskGraph, no: number, again: ReadonlySet<number>): boolean {
+function runStands(g: TaskGraph, no: number, again: StepSet): boolean {
   if (!g.results.has(no) || (!hasFailed(g, no) && !isFinalizing(g, no))) return false;
   if (g.phaseOf(no) === Phase.abort && (g.phaseAttempts.get(no) ?? 0) > 0) return false;
   return !g.shape.deps[no].some((e) => again.has(edgeStep(e)));
@@ -116,59 +124,43 @@ function runStands(g: TaskGraph, no: number, again: ReadonlySet<number>): boolea
 
 /** An attempt that is live keeps its slot until it returns; the next one begins then (endStopping). Its token is never given again. */
 function reopen(out: Decisions, g: TaskGraph, no: number, stands: boolean, tell: boolean): void {
-  const w = out.step(g, no);
   const live = g.live.get(no);
   if (live !== undefined && !live.stopping && live.phase !== Phase.abort) {
     live.stopping = true;
     if (mayBeTold(out, g, no)) out.stops.push({ graph: g, no, token: live.token, cause: 'cancelled' });
   }
   const state = stands ? Step.waitingForChildren : Step.pending;
-  const phase = stands && out.traits(g.shape.rules[no].handler).finalize ? Phase.finalize : Phase.run;
-  // Kept as a sign that it ran before; a step that has never begun has no other.
-  const endedAt = isStepTerminal(g.state[no]) ? out.now : null;
   g.ready.delete(no);
   g.unstored.delete(no);
   g.retryAt.delete(no);
-  g.setPhase(no, phase);
-  g.setPhaseAttempts(no, 0);
+  g.setPhase(no, stands && out.traits(g.shape.rules[no].handler).finalize ? Phase.finalize : Phase.run);
+  g.phaseAttempts.delete(no);
   g.state[no] = state;
   if (!stands) {
     g.attempts[no] = 0;
     g.results.delete(no);
+    g.forgetStarts(no);
   }
-  w.abortOnly = false;
-  w.state = state;
-  w.phase = phase;
-  w.phaseAttempts = 0;
-  w.attempts = g.attempts[no];
-  w.rank = null;
-  w.wakeAt = null;
-  w.finishedAt = stands ? null : endedAt;
-  w.reason = null;
-  w.error = null;
-  w.resultToken = stands ? g.resultToken(no) : 0;
   if (tell) out.event(g, stepEvent(no, state, g.token[no], g.attempts[no]));
 }
 
 /** Counts anew what these and their dependants wait for; gives the ones that are not terminal. */
-function recountAround(out: Decisions, g: TaskGraph, changed: readonly number[]): Set<number> {
-  const around = new Set<number>();
+function recountAround(out: Decisions, g: TaskGraph, changed: readonly number[]): readonly number[] {
+  const around = new StepSet(g.size);
   for (const no of changed) {
     if (!isAbsent(g.state[no])) around.add(no);
     for (const e of g.shape.outs[no]) if (!isAbsent(g.state[edgeStep(e)]) && !isStepTerminal(g.state[edgeStep(e)])) around.add(edgeStep(e));
   }
-  for (const no of around) {
+  for (const no of around.nos) {
     recountOpen(g, no);
     if (g.open[no] === 0 || !g.ready.delete(no)) continue;
     if (!g.unstored.delete(no)) out.step(g, no).rank = null;
   }
-  return around;
+  return around.nos;
 }
 
-const mayStart = (g: TaskGraph, no: number): boolean => g.state[no] === Step.pending && g.open[no] === 0 && !g.live.has(no) && !g.held && !g.ready.has(no);
-
 /** What parents know of the children that are open again. */
-function recountFamilies(g: TaskGraph, again: ReadonlySet<number>): void {
+function recountFamilies(g: TaskGraph, again: readonly number[]): void {
   const parents = new Set<number>();
   for (const no of again) {
     if (g.tiedTo(no) >= 0) parents.add(g.tiedTo(no));

@@ -349,4 +349,4 @@ export const compileShape = (def: TemplateDefinition): Shape =>
   new Shape({ policy: def.policy, priority: def.priority, deadlineMs: def.deadlineMs ?? 0, returns: def.returns }, def);
 
 /** The beginning of an ad hoc tree: no steps yet. */
-export const emptyShape = (policy: FailurePolicy): Shape => new Shape({ policy, priority: undefined, deadlineMs: 0, returns: undefined }, null);
+export const emptyShape = (policy: FailurePolicy, deadlineMs = 0): Shape => new Shape({ policy, priority: undefined, deadlineMs, returns: undefined }, null);

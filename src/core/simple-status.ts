@@ -33,13 +33,15 @@ export function simpleStatus(state: StepState): SimpleStatus {
  * The status of each step as its tree shows it. Without children: its own. With children: theirs, and its own is not looked at. In
  * this order: any failed is failed; any in progress is in progress; any pending is pending; all cancelled is cancelled; otherwise,
  * some complete and perhaps some cancelled, it is completed. So a cancelled child does not make its parent look pending for ever.
+ * `ownFailure`: a step that failed itself is failed, too, however its children stand: their success must not hide it.
  */
-export function calculateStatus(parent: readonly number[], status: readonly SimpleStatus[]): SimpleStatus[] {
+export function calculateStatus(parent: readonly number[], status: readonly SimpleStatus[], o: { ownFailure?: boolean } = {}): SimpleStatus[] {
   const result = [...status];
   const counts = new Int32Array(parent.length * SIMPLE_STATUSES.length);
   const has = (no: number, s: SimpleStatus): boolean => counts[no * SIMPLE_STATUSES.length + SIMPLE_STATUSES.indexOf(s)] > 0;
   for (const { no, isLeaf } of childrenFirst(parent)) {
-    if (!isLeaf) result[no] = (['failed', 'in_progress', 'pending', 'completed'] as const).find((s) => has(no, s)) ?? 'cancelled';
+    if (!isLeaf && !(o.ownFailure === true && status[no] === 'failed'))
+      result[no] = (['failed', 'in_progress', 'pending', 'completed'] as const).find((s) => has(no, s)) ?? 'cancelled';
     if (parent[no] >= 0) counts[parent[no] * SIMPLE_STATUSES.length + SIMPLE_STATUSES.indexOf(result[no])]++;
   }
   return result;

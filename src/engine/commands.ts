@@ -47,4 +47,6 @@ export type FinalizeCommand =
   /** Steps that one decision made ready beyond what a turn takes. */
   | { kind: 'backlog'; task: number }
   /** Rows of steps that ended by implication. */
-  | { kind: 'debts'; task: number };
+  | { kind: 'debts'; task: number }
+  /** Rows of a large reset. */
+  | { kind: 'reopen'; task: number };

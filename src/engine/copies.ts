@@ -142,6 +142,7 @@ export class Copies {
     const { task, source } = await this.#read(row);
     const { graph } = source;
     if (graph.arriving >= 0) throw new TuttiError('ILLEGAL_STATE', 'The task is still arriving.', { details: { state: TASK_STATES[task.state] } });
+    if (graph.reopening !== null) throw new TuttiError('ILLEGAL_STATE', 'The task is being reset.', { details: { state: TASK_STATES[task.state] } });
     // By the graph at hand: a store asked for each of a thousand names would read it a thousand times.
     const numberOf = async (ref: string): Promise<number> => {
       const known = GENERATED.test(ref) ? undefined : namedIn(graph.shape, ref);

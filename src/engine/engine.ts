@@ -4,6 +4,7 @@ import type { Json, JsonObject } from '../core/definition.ts';
 import { TuttiError, isTuttiError } from '../core/errors.ts';
 import type { TaskGraph } from '../core/graph.ts';
 import { isUuid, parseUuid, stepUuid, taskUuid, MAX_STEPS } from '../core/ids.ts';
+import type { Cron } from '../core/schedule-ticks.ts';
 import { isAbsent } from '../core/step-states.ts';
 import { TASK_STATES, Task, isTaskTerminal } from '../core/task-states.ts';
 import type { Store, StoredTask } from '../store/store.ts';
@@ -27,7 +28,11 @@ import { GraphIntake, isSettled } from './graph-intake.ts';
 import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Host } from './host.ts';
 import { Outcomes, failureOf } from './outcomes.ts';
 import { PayloadCache } from './payload-cache.ts';
+import { PlanService } from './plans/plan-service.ts';
+import { subtasksOf } from './plans/plan-subtasks.ts';
 import { Queries } from './queries.ts';
+import type { PlanWorkerPort } from './plan-port.ts';
+import type { ResourceKind, Resources } from './resource-port.ts';
 import { ReadGate } from './read-gate.ts';
 import { ReadyQueue } from './ready-queue.ts';
 import { Reconciler } from './reconciler.ts';
@@ -35,6 +40,8 @@ import { TimerScan, removeArrivals, resumeAborts, resumeBegun } from './recovery
 import { TaskGuard } from './task-guard.ts';
 import { listTasks } from './task-list.ts';
 import { Resets, refuseArchive } from './resets.ts';
+import type { Schedules } from './schedules.ts';
+import { Scheduling } from './scheduling.ts';
 import { purge } from './purge.ts';
 import { Retention } from './retention.ts';
 import { checkSpawn } from './spawns.ts';
@@ -72,6 +79,8 @@ export interface EngineOptions {
   store: Store;
   host: Host;
   config?: Partial<EngineConfig>;
+  /** Absent: schedules have no cron expressions. */
+  cron?: Cron;
 }
 
 /** What a person says of a cancel. */
@@ -92,6 +101,7 @@ export class Engine implements EngineFacade {
   readonly #results: ResultProcessor;
   readonly #enqueuer: StepEnqueuer;
   readonly #finalizer: TaskFinalizer;
+  readonly #plans: PlanService;
   readonly #events: Events;
   readonly #progress: TaskProgress;
   readonly #intake: GraphIntake;
@@ -109,6 +119,8 @@ export class Engine implements EngineFacade {
   readonly #copies: Copies;
   readonly #taskGuard: TaskGuard;
   readonly #gate: ReadGate;
+  /** Its `start` fires ticks from then on: call it when templates and handlers are there. */
+  readonly scheduling: Scheduling;
   readonly #finished: Record<string, number> = { complete: 0, error: 0, cancelled: 0, resolved_manually: 0 };
   #status: EngineHealth['status'] = 'starting';
   #drained: (() => void) | null = null;
@@ -187,7 +199,7 @@ export class Engine implements EngineFacade {
       pause: () => this.#pause(),
       wake,
       changed: (task) => this.#events.changed(task),
-      awaited: (task) => this.#outcomes.awaited(task),
+      awaited: (task) => this.#outcomes.awaited(task) || this.scheduling.awaits(task),
       ended: (g) => this.#ended(g),
       wanted: (g) => this.#resets.wants(g),
     });
@@ -195,19 +207,36 @@ export class Engine implements EngineFacade {
     this.#results = new ResultProcessor(parts);
     this.#enqueuer = new StepEnqueuer(parts);
     this.#finalizer = new TaskFinalizer({ parts, followUp, commit: (changes) => this.#loop.commitLater(changes) });
+    this.#plans = new PlanService({
+      parts,
+      wake,
+      nextTaskId: () => this.#submissions.nextId(),
+      taskUuid: (task) => taskUuid(task, tag),
+      admit: () => this.#admit(),
+      guard: (ask) => this.#guard(ask),
+      saturation: () => Math.max(...[this.#requests, this.#results, this.#enqueuer, this.#finalizer].map((a) => a.inbox.depth / a.inbox.capacity)),
+      subtasks: (q) => subtasksOf(q, { store: o.store, graphOf: (row) => this.#queries.graphOf(row), results: (g, nos) => dispatcher.values.results(g, nos) }),
+      cancelTask: (task, message) => this.#endFor(task, message),
+      commit: (changes) => this.#loop.commitLater(changes),
+    });
     this.#loop = new TurnLoop({
       parts,
-      actors: [this.#results, this.#enqueuer, this.#requests, this.#finalizer],
+      actors: [this.#results, this.#enqueuer, this.#requests, this.#plans.keeper, this.#finalizer],
       stages: [
         (t) => this.#results.fill(t),
         (t) => this.#enqueuer.fill(t),
         (t) => this.#requests.fill(t),
+        (t) => this.#plans.keeper.fill(t),
         (t) => this.#finalizer.fill(t),
         (t) => this.#enqueuer.start(t),
         (t) => this.#finalizer.conclude(t),
+        (t) => this.#plans.keeper.conclude(t),
       ],
       release: (turn) => this.#release(turn),
-      reload: (ids) => this.#intake.load(ids),
+      reload: async (ids) => {
+        await this.#plans.keeper.reload();
+        await this.#intake.load(ids);
+      },
       resume: (doubts) => this.#intake.resume(doubts),
     });
     const commit = (changes: ChangeSet): Promise<boolean> => this.#loop.commitLater(changes);
@@ -306,6 +335,16 @@ export class Engine implements EngineFacade {
       live: (id) => this.#writable(id),
       offer: (c) => this.#offer(c),
     });
+    this.scheduling = new Scheduling({
+      store: o.store,
+      host: o.host,
+      cron: o.cron,
+      submissions: this.#submissions,
+      commit,
+      cancel: (task, message) => this.#endFor(task, message),
+      admit: () => this.#admit(),
+      pause: () => this.#pause(),
+    });
   }
 
   /** Opens the engine on a store and takes up what was unfinished. The store is closed with it. */
@@ -313,16 +352,23 @@ export class Engine implements EngineFacade {
     const newest = await o.store.listTasks({ limit: 1, countCap: 0 });
     const e = new Engine(o, newest.tasks[0]?.id ?? 0);
     await e.#templates.load();
+    await e.#plans.load();
+    await e.scheduling.load();
     await removeArrivals(e.#parts);
     const waiting = await o.store.taskIds({ states: [Task.enqueuingSteps], after: 0, limit: 1000 });
     e.resumed = waiting.length + (await resumeBegun(e.#parts, { adopt: (ids) => e.#intake.load(ids, true), stopped: () => e.#status === 'stopped' }));
     await resumeAborts(e.#parts, (ids) => e.#intake.load(ids, true));
     await e.#scan.run();
     e.#retention.start();
+    e.#plans.start();
     e.#reconciler.start();
     e.#status = 'ready';
     e.#loop.wake();
     return e;
+  }
+
+  get schedules(): Schedules {
+    return this.scheduling.schedules;
   }
 
   get workers(): Dispatcher {
@@ -414,7 +460,11 @@ export class Engine implements EngineFacade {
     const row = await this.#row(taskId);
     const g = await this.#queries.graphOf(row);
     const nos = stepRef === undefined ? [...Array(g.size).keys()].filter((no) => !isAbsent(g.state[no])) : [await this.#stepNo(row, stepRef)];
-    return explainSteps(this.#parts, g, nos, { draining: this.#enqueuer.draining, storeWritable: this.#loop.writable });
+    return await explainSteps(this.#parts, g, nos, {
+      draining: () => this.#enqueuer.draining,
+      storeWritable: () => this.#loop.writable,
+      pause: () => this.#pause(),
+    });
   }
 
   async attemptLog(taskId: string, stepRef: string): Promise<{ at: number; level: string; message: string; token: number }[]> {
@@ -486,6 +536,8 @@ export class Engine implements EngineFacade {
 
   async reset(taskId: string, stepRef?: string): Promise<TaskView> {
     this.#admit();
+    if (await this.#plans.isBatch(this.#taskId(taskId)))
+      throw new TuttiError('ILLEGAL_STATE', 'The task is a batch of a plan: what failed comes again in a later batch.', { details: { legal: ['cancel'] } });
     return await this.#resets.reset(taskId, stepRef);
   }
 
@@ -499,6 +551,7 @@ export class Engine implements EngineFacade {
 
   async purge(taskId: string): Promise<void> {
     const row = await this.#row(taskId);
+    await this.#plans.refuseHeld(row.id);
     await this.#guard(() =>
       purge(row, {
         store: this.#store,
@@ -525,6 +578,15 @@ export class Engine implements EngineFacade {
     const row = await this.#writable(taskId);
     await this.#post(make(row.id, () => undefined));
     return await this.task(taskId);
+  }
+
+  /** Ends a task that may have ended meanwhile. */
+  async #endFor(task: number, message: string): Promise<void> {
+    try {
+      await this.cancel(taskUuid(task, this.#store.tag), { errorMessage: message });
+    } catch (e) {
+      if (!isTuttiError(e) || (e.code !== 'ILLEGAL_STATE' && e.code !== 'NOT_FOUND')) throw e;
+    }
   }
 
   #post(c: ResultCommand): Promise<void> {
@@ -593,6 +655,7 @@ export class Engine implements EngineFacade {
   #ended(g: TaskGraph): void {
     this.#finished[TASK_STATES[g.taskState]]++;
     this.#outcomes.ended(g);
+    this.scheduling.taskEnded(g.id);
   }
 
   // Names and ids
@@ -641,7 +704,13 @@ export class Engine implements EngineFacade {
     const { total, used } = dispatcher.slots;
     const r = this.#results;
     return {
-      actors: [this.#requests.inbox.metrics(), this.#enqueuer.inbox.metrics(), r.inbox.metrics(), this.#finalizer.inbox.metrics()],
+      actors: [
+        this.#requests.inbox.metrics(),
+        this.#enqueuer.inbox.metrics(),
+        r.inbox.metrics(),
+        this.#plans.keeper.inbox.metrics(),
+        this.#finalizer.inbox.metrics(),
+      ],
       turns: this.#loop.turns,
       turnRows: this.#loop.rows,
       turnSeconds: this.#loop.seconds,
@@ -666,6 +735,7 @@ export class Engine implements EngineFacade {
       hookErrors: dispatcher.hookErrors,
       callbackErrors: this.#events.callbacks.errors,
       ready: queue.size,
+      schedules: this.schedules.metrics(),
     };
   }
 
@@ -696,8 +766,10 @@ export class Engine implements EngineFacade {
     this.#status = 'draining';
     this.#enqueuer.drain();
     this.#retention.stop();
+    this.#plans.stop();
     this.#reconciler.stop();
     this.#scan.stop();
+    this.scheduling.stop();
     const { dispatcher, timers } = this.#parts;
     if (dispatcher.slots.used > 0) {
       await new Promise<void>((resolve) => {
@@ -712,9 +784,10 @@ export class Engine implements EngineFacade {
     await Promise.race([this.#log.flush(), new Promise<void>((resolve) => void this.#host.timer(2000, resolve))]);
     await this.#loop.stop();
     const closed = new TuttiError('SHUTTING_DOWN', 'The engine was closed before this was stored.', { retryAfter: 5 });
-    for (const actor of [this.#requests, this.#results, this.#finalizer]) actor.refuse(closed);
+    for (const actor of [this.#requests, this.#results, this.#plans.keeper, this.#finalizer]) actor.refuse(closed);
     this.#status = 'stopped';
     timers.stop();
+    this.#plans.close();
     this.#events.close();
     this.#outcomes.close();
     await this.#store.close();

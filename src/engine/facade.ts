@@ -23,6 +23,10 @@ import type {
   TreeSubmitted,
   TreeView,
 } from './views.ts';
+import type { PlanWorkerPort } from './plan-port.ts';
+import type { Plans } from './plan-views.ts';
+import type { ResourceKind, Resources } from './resource-port.ts';
+import type { ScheduleFacade, ScheduleMetrics } from './schedule-views.ts';
 import type { HandlerView, WorkerPort } from './worker-port.ts';
 
 /** Checks and completes an input: returns the value to store, or the problems with their paths. */
@@ -35,7 +39,7 @@ export interface TemplateRegistration {
 }
 
 export interface ActorMetrics {
-  name: 'task_request' | 'step_enqueuer' | 'result_processor' | 'task_finalizer';
+  name: 'task_request' | 'step_enqueuer' | 'result_processor' | 'task_finalizer' | 'plan_keeper';
   depth: number;
   capacity: number;
   accepted: number;
@@ -74,6 +78,8 @@ export interface EngineMetrics {
   /** Times that a callback of onEvent threw. */
   callbackErrors: number;
   ready: number;
+  /** Absent: none. */
+  schedules?: ScheduleMetrics;
 }
 
 export interface EngineHealth {
@@ -170,6 +176,15 @@ export interface EngineFacade {
   done(taskId: string): Promise<TaskOutcome>;
   /** The task's result (design.md §2); rejects with TASK_FAILED when it ended otherwise than complete. */
   result(taskId: string): Promise<Json>;
+
+  readonly schedules: ScheduleFacade;
+  readonly plans: Plans;
+  /** What plans work on, in the engine's own store. */
+  readonly resources: Resources;
+  /** For processes that have task types. */
+  readonly planWorkers: PlanWorkerPort;
+  /** Throws ALREADY_EXISTS. */
+  addResourceKind(kind: ResourceKind): void;
 
   readonly workers: WorkerPort;
   /** What the connected workers can run, in order of id. */

@@ -16,6 +16,8 @@ export class GraphCache {
   readonly #maxSteps: number;
   readonly #graphs = new Map<number, TaskGraph>();
   #walk: IterableIterator<TaskGraph> | null = null;
+  /** By read under way: tasks whose graph has left memory since it began. */
+  readonly #left = new Set<Set<number>>();
   steps = 0;
 
   constructor(o: { store: Store; shapeOf: (template: number) => Shape | undefined; maxSteps: number }) {
@@ -58,6 +60,17 @@ export class GraphCache {
     if (this.#graphs.get(g.id) !== g) return;
     this.#graphs.delete(g.id);
     this.steps -= g.counted;
+    for (const left of this.#left) left.add(g.id);
+  }
+
+  /**
+   * Call before reading what is then to be put in: tasks in `left` were in memory meanwhile, so what was read of them may be older than
+   * their rows, and is to be read again. Call `end` when done.
+   */
+  watch(): { left: ReadonlySet<number>; end: () => void } {
+    const left = new Set<number>();
+    this.#left.add(left);
+    return { left, end: () => void this.#left.delete(left) };
   }
 
   /**

@@ -41,15 +41,27 @@ export class GraphIntake {
 
   /** Reads graphs and takes them up; for misses, after a refused commit, at start. Tasks that have ended are left alone. */
   async load(ids: number[], waitForRoom = false): Promise<void> {
-    const wanted = ids.filter((id) => this.#o.parts.graphs.get(id) === undefined);
+    const { graphs } = this.#o.parts;
+    const wanted = ids.filter((id) => graphs.get(id) === undefined);
     if (wanted.length === 0) return;
-    for (const g of await this.#o.parts.graphs.read(wanted, () => this.#o.pause())) {
-      while (waitForRoom && this.#o.inbox().full) await this.#o.inbox().room();
-      // Another read was quicker, and its graph has gone on since.
-      if (this.#o.parts.graphs.get(g.id) !== undefined) continue;
-      this.#catchUp(g);
-      this.adopt(g);
+    const stale: number[] = [];
+    const { left, end } = graphs.watch();
+    try {
+      for (const g of await graphs.read(wanted, () => this.#o.pause())) {
+        while (waitForRoom && this.#o.inbox().full) await this.#o.inbox().room();
+        // Another read was quicker, and its graph has gone on since.
+        if (graphs.get(g.id) !== undefined) continue;
+        if (left.has(g.id)) {
+          stale.push(g.id);
+          continue;
+        }
+        this.#catchUp(g);
+        this.adopt(g);
+      }
+    } finally {
+      end();
     }
+    if (stale.length > 0) await this.load(stale);
   }
 
   /** What a commit made true that was reported failed: its effects were never let out, so they are now. */
@@ -105,6 +117,8 @@ export class GraphIntake {
       this.#o.inbox().force({ kind: 'adopt', graph: g });
       if (g.debts.length > 0) this.#o.inbox().force({ kind: 'debts', task: g.id });
     }
+    if (g.backlog.length > 0) this.#o.inbox().force({ kind: 'backlog', task: g.id });
+    if (g.reopening !== null) this.#o.inbox().force({ kind: 'reopen', task: g.id });
     this.#o.wake();
   }
 

@@ -11,6 +11,8 @@ export interface Host {
   /** 0 <= n < 1. */
   random(): number;
   uuid(): string;
+  /** How full the disk of the store and the machine's memory are, in percent; null where it cannot be read. Absent: nobody knows. */
+  pressure?(): Promise<{ diskPercent: number | null; memoryPercent: number | null }>;
   /** Reports what a person should know; never called per step. */
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, details?: Record<string, unknown>): void;
 }
@@ -29,10 +31,27 @@ export interface EngineConfig {
     treeBytes: number;
   };
   retention: { enabled: boolean; maxAgeMs: number; maxCount: number; intervalMs: number };
+  plans: PlanConfig;
   /** How long a stopped handler keeps its slot before it is given up. */
   graceMs: number;
   /** Others may join with handlers this process lacks: unknown handlers wait instead of being refused at submit. */
   openToWorkers: boolean;
+}
+
+export interface PlanConfig {
+  /** The kill switch: false freezes plans, and makes every trigger a one-shot run. */
+  enabled: boolean;
+  pollMs: number;
+  /** How often plans are looked for whose resource is gone. */
+  orphanMs: number;
+  /** Ended plans are removed when they are older, or beyond so many. */
+  retentionMs: number;
+  retentionCount: number;
+  /** Above one of these no batch begins. */
+  maxDiskPercent: number;
+  maxMemoryPercent: number;
+  /** 0..1, of the fullest inbox. */
+  maxInboxSaturation: number;
 }
 
 export const DEFAULT_ENGINE_CONFIG: EngineConfig = {
@@ -49,6 +68,16 @@ export const DEFAULT_ENGINE_CONFIG: EngineConfig = {
     treeBytes: 256 * 2 ** 20,
   },
   retention: { enabled: true, maxAgeMs: 30 * 86_400_000, maxCount: 1_000_000, intervalMs: 60_000 },
+  plans: {
+    enabled: true,
+    pollMs: 10_000,
+    orphanMs: 28_800_000,
+    retentionMs: 30 * 86_400_000,
+    retentionCount: 10_000,
+    maxDiskPercent: 90,
+    maxMemoryPercent: 90,
+    maxInboxSaturation: 0.8,
+  },
   graceMs: 30_000,
   openToWorkers: false,
 };

@@ -18,6 +18,8 @@ import { type TreeViewRequest, treeView } from './tree-view.ts';
 import type { AuditView, StepView, TaskView, TreeView } from './views.ts';
 
 const PAGE = 1000;
+/** Rows of the log; each has the events of a turn, which may be a thousand. */
+const LOG_PAGE = 32;
 
 export interface QueryParts {
   store: Store;
@@ -59,6 +61,7 @@ export class Queries {
         meta: row?.meta ?? null,
         nextSeq: g.nextSeq,
         key: row?.key ?? null,
+        reopening: null,
       },
       t,
       countersOf(g),
@@ -145,9 +148,14 @@ export class Queries {
       if (outcome === 'returned') kept.push({ at: rows.length, no, token });
       this.#auditRow(rows, row, names, { no, token, at, outcome, toState, error, begun: b ?? { at: row.createdAt, attempt: 0, phase: 'run' } });
     };
+    let events = 0;
     for (let after = 0; ; ) {
-      const page = await this.#p.store.log({ task: row.id, after, limit: PAGE });
+      const page = await this.#p.store.log({ task: row.id, after, limit: LOG_PAGE });
       for (const r of page) {
+        if ((events += r.count) > PAGE) {
+          events = r.count;
+          await this.#p.pause();
+        }
         for (const e of readLog(r)) {
           if (e.kind === 'attempt' && (only === undefined || e.no === only)) {
             const error = (e.extra.error as unknown as StepError | undefined) ?? null;
@@ -161,30 +169,27 @@ export class Queries {
           else if (e.state === Step.waitingForChildren) add(e.no, e.token, e.at, 'completed', 'waiting_for_children', null);
           else if (e.state === Step.complete) add(e.no, e.token, e.at, 'completed', 'enqueued_for_orchestration', null);
           else if (e.state === Step.error || e.state === Step.waitingForRetry) add(e.no, e.token, e.at, outcomeOf(error), 'enqueued_for_orchestration', error);
-          else if (
-            e.state === Step.cancelled &&
-            begun.has(`${e.no}/${e.token}`) &&
-            !rows.some((a) => a.token === e.token && a.stepId === this.#p.stepUuid(row.id, e.no))
-          ) {
+          else if (e.state === Step.cancelled && begun.has(`${e.no}/${e.token}`) && !told.has(`${e.no}/${e.token}`))
             add(e.no, e.token, e.at, 'cancelled', 'cancelled', null);
-          }
         }
       }
-      if (page.length < PAGE) break;
+      if (page.length < LOG_PAGE) break;
       const last = page[page.length - 1];
       after = last.seq + last.count - 1;
-      await this.#p.pause();
     }
     await this.#withResults(row, rows, kept);
     return rows.reverse();
   }
 
   async #withResults(row: StoredTask, rows: AuditView[], kept: readonly { at: number; no: number; token: number }[]): Promise<void> {
-    if (kept.length === 0) return;
-    const bodies = await this.#p.store.payloads(kept.map(({ no, token }) => ({ task: row.id, no, token })));
-    for (const [i, { at }] of kept.entries()) {
-      const body = bodies[i];
-      if (body !== null) rows[at].result = JSON.parse(body) as Json;
+    for (let from = 0; from < kept.length; from += PAGE) {
+      if (from > 0) await this.#p.pause();
+      const some = kept.slice(from, from + PAGE);
+      const bodies = await this.#p.store.payloads(some.map(({ no, token }) => ({ task: row.id, no, token })));
+      for (const [i, { at }] of some.entries()) {
+        const body = bodies[i];
+        if (body !== null) rows[at].result = JSON.parse(body) as Json;
+      }
     }
   }
 
@@ -251,6 +256,7 @@ export class Queries {
       tags: r.tags ?? [],
       key: r.key,
       userId: r.meta?.userId ?? null,
+      origin: r.meta?.origin === undefined ? null : { type: r.meta.origin.type, taskId: this.#p.taskUuid(r.meta.origin.task) },
       simpleStatus: simpleTaskStatus(r.state),
       progress: completionPercentage(c) / 100,
       correlationId: r.meta?.correlationId ?? id,

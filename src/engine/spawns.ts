@@ -80,8 +80,14 @@ export function decideSpawn(out: Decisions, g: TaskGraph, c: SpawnCommand, stepU
   if (depthOf(g, c.no) >= MAX_DEPTH)
     return refuse(new TuttiError('INVALID_INPUT', `children stand at most ${MAX_DEPTH} deep`, { field: 'children', details: { max: MAX_DEPTH } }));
   if (g.size + c.children.length > MAX_STEPS) return refuse(new TuttiError('INVALID_INPUT', `a task has at most ${MAX_STEPS} steps`, { field: 'children' }));
-  let ordinal = g.shape.children(c.no).length;
-  const nodes = c.children.map((r): NewNode => nodeOf(g, c.no, r, ++ordinal));
+  const named = new Set<string>();
+  for (const { name } of c.children) if (name !== undefined) named.add(name);
+  const first = g.shape.children(c.no).length + 1;
+  const nodes = c.children.map((r, i): NewNode => {
+    const name = r.name ?? freeName(madeUpName(g.shape.names[c.no], r, first + i), (n) => named.has(n) || g.shape.numberOf.has(n));
+    named.add(name);
+    return nodeOf(name, c.no, r);
+  });
   const spawned = spawn(out, g, c.no, c.token, nodes);
   const wrong = spawned.find((s) => !s.ok);
   if (wrong !== undefined && !wrong.ok) return refuse(new TuttiError('SPAWN_MISMATCH', wrong.message));
@@ -92,11 +98,28 @@ export function decideSpawn(out: Decisions, g: TaskGraph, c: SpawnCommand, stepU
   return () => c.done(children, null);
 }
 
-function nodeOf(g: TaskGraph, parent: number, r: SpawnRequest, ordinal: number): NewNode {
-  const own = `${g.shape.names[parent]}.${r.key !== undefined && /^[\w.-]{1,64}$/.test(r.key) ? r.key : ordinal}`;
+const LONGEST_NAME = 255;
+
+/** Of a child that was given none: after its parent, with its key, or the place it has among the children. */
+function madeUpName(parent: string, r: SpawnRequest, ordinal: number): string {
+  const own = `${parent}.${r.key !== undefined && /^[\w.-]{1,64}$/.test(r.key) ? r.key : ordinal}`;
+  return own.length <= LONGEST_NAME ? own : `${r.handler}.${ordinal}`.slice(-LONGEST_NAME).toWellFormed();
+}
+
+/** Steps are found by name: one that we make up is never one that another step has, or is given along with it. */
+function freeName(wanted: string, isTaken: (name: string) => boolean): string {
+  let name = wanted;
+  for (let n = 2; isTaken(name); n++) {
+    const suffix = `.${n}`;
+    name = wanted.slice(0, LONGEST_NAME - suffix.length).toWellFormed() + suffix;
+  }
+  return name;
+}
+
+function nodeOf(name: string, parent: number, r: SpawnRequest): NewNode {
   return {
     definition: {
-      name: r.name ?? (own.length <= 255 ? own : `${r.handler}.${ordinal}`.slice(-255)),
+      name,
       handler: r.handler,
       parent,
       tied: true,

@@ -5,6 +5,7 @@ import type { TaskGraph } from '../core/graph.ts';
 import type { NodeDefinition } from '../core/node.ts';
 import { hasOwnInput, keyOf } from '../core/nodes.ts';
 import { completedParents, dependenciesSatisfied, isReady } from '../core/readiness.ts';
+import { asReopened } from '../core/reopening.ts';
 import { needsReexecution } from '../core/rerun.ts';
 import { mayRetry } from '../core/retry.ts';
 import { simpleStatus } from '../core/simple-status.ts';
@@ -57,7 +58,7 @@ export class StepViews {
     const rows = new Map<number, StoredStep>();
     const nodes = new Map<number, NodeDefinition>();
     for (const { first, count } of runsOf(nos)) {
-      for (const r of await store.loadSteps({ task: g.id, after: first - 1, limit: count })) rows.set(r.no, r);
+      for (const r of await store.loadSteps({ task: g.id, after: first - 1, limit: count })) rows.set(r.no, asReopened(g, r));
       if (first + count <= g.shape.base) continue;
       for (const n of await store.loadNodes({ task: g.id, after: first - 1, limit: count })) nodes.set(n.no, JSON.parse(n.body) as NodeDefinition);
     }
@@ -98,7 +99,8 @@ export class StepViews {
     const finishedAt = terminal && !isAbsent(state) ? (r?.finishedAt ?? g.completedAt ?? g.updatedAt) : null;
     const error = r?.error ?? null;
     const failedAt = error !== null && (state === Step.error || state === Step.waitingForRetry) ? (r?.finishedAt ?? null) : null;
-    const startedAt = r?.startedAt ?? null;
+    const lastAttemptedAt = r?.startedAt ?? null;
+    const startedAt = r?.firstStartedAt ?? lastAttemptedAt;
     const parent = shape.parent(no);
     const reason = state === Step.cancelled ? (g.reasonOf(no) ?? (r?.reason == null ? null : CANCEL_REASONS[r.reason])) : null;
     return {
@@ -119,7 +121,7 @@ export class StepViews {
       reason,
       handler: rules.handler,
       createdAt: g.createdAt,
-      updatedAt: Math.max(g.createdAt, startedAt ?? 0, r?.finishedAt ?? 0, finishedAt ?? 0),
+      updatedAt: Math.max(g.createdAt, lastAttemptedAt ?? 0, r?.finishedAt ?? 0, finishedAt ?? 0),
       startedAt,
       completedAt: finishedAt,
       dependencies: dependenciesOf(g, no),
@@ -132,7 +134,7 @@ export class StepViews {
       maxAttempts: Math.max(1, rules.retry.maxAttempts),
       lastFailureAt: failedAt,
       nextRetryAt: g.retryAt.get(no) ?? null,
-      lastAttemptedAt: startedAt,
+      lastAttemptedAt,
       priority: g.priorityOf(no),
       error:
         error === null
@@ -143,7 +145,7 @@ export class StepViews {
       cancelable: rules.cancelable && this.#p.dispatcher.traits(rules.handler).cancelable,
       stopping: live?.stopping === true && active?.token === live.token,
       needsReexecution: needsReexecution(g, no, r?.finishedAt ?? null),
-      progress: progressOf(active?.progress ?? null, rolled?.(no), Math.max(g.createdAt, startedAt ?? 0, r?.finishedAt ?? 0)),
+      progress: progressOf(active?.progress ?? null, rolled?.(no), Math.max(g.createdAt, lastAttemptedAt ?? 0, r?.finishedAt ?? 0)),
     };
   }
 

@@ -65,6 +65,20 @@ export class Submissions {
     return r.key === undefined ? await enter() : await this.#o.keys.during(t.row.id, r.key, enter);
   }
 
+  /** JSON text of the input of a task that may be submitted later: all is checked but that somebody here runs its handlers. */
+  async checkTask(r: SubmitRequest): Promise<string> {
+    return await this.#validate(this.#check(r), r);
+  }
+
+  /** Stores a task for a tick of a schedule, and marks that in the same commit; waits for room. Gives the task. */
+  async submitTick(r: SubmitRequest, tick: { schedule: number; at: number }): Promise<number> {
+    const t = this.#check(r);
+    if (!this.#runnable.has(t)) await this.#checkHandlers(t);
+    const submission = { ...this.#submission(t, r, await this.#validate(t, r)), tick };
+    await this.enter(submission, 'wait');
+    return submission.id;
+  }
+
   /** An id above all that were given before. */
   nextId(): number {
     this.#lastId = nextTaskId(this.#lastId, this.#o.now());

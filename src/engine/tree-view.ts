@@ -101,7 +101,7 @@ async function calculated(
   const own = there.map((no) => simpleStatus(g.state[no] as StepState));
   const done = there.map((no) => (isStepSuccessful(g.state[no]) ? 1 : (dispatcher.active(g.id, no)?.progress?.fraction ?? 0)));
   await pause();
-  const status = calculateStatus(parent, ['pending', ...own]);
+  const status = calculateStatus(parent, ['pending', ...own], { ownFailure: true });
   await pause();
   const progress = calculateProgress(parent, [0, ...done]);
   const at = (no: number): number => (no < 0 ? 0 : place[no]);

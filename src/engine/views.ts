@@ -52,6 +52,8 @@ export interface TaskView {
   key: string | null;
   /** Owner of an ad hoc task. */
   userId: string | null;
+  /** How it was made of another task, and of which, the first where copies were copied; null: it was submitted. An `archive` has not run: it keeps how that one stood. */
+  origin: { type: 'copy' | 'link' | 'archive' | 'mixed'; taskId: string } | null;
   /** One of the five by which people speak of trees. */
   simpleStatus: SimpleStatus;
   /** 0..1: the share of its steps that are complete; of one task, where handlers report or steps have children: those rolled up. */
@@ -307,7 +309,7 @@ export interface TreeSubmitted {
 /** A step with what is filed under it. */
 export interface TreeNode {
   step: StepView;
-  /** Of its leaves: what stands below it decides, and only a step without children by its own state. */
+  /** What stands below it decides, except that a step that failed itself is failed; without children it is its own. */
   status: SimpleStatus;
   /** 0..1: of a step with children the mean of theirs. */
   progress: number;

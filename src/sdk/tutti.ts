@@ -3,11 +3,15 @@ import type { JsonObject } from '../core/definition.ts';
 import { TuttiError } from '../core/errors.ts';
 import type { TreeElement } from '../core/tree-element.ts';
 import type { EngineFacade, TemplateRegistration } from '../engine/facade.ts';
+import type { Resources } from '../engine/resource-port.ts';
 import type { CopyRequest, EventFilter, GlobalEvent, ListRequest, ListResult, SubmitRequest, TaskView, TemplateView, TreeRequest } from '../engine/views.ts';
 import { type Duration, parseDuration } from './duration.ts';
 import type { HandlerMeta } from './handler-meta.ts';
 import type { HandlerCode, HandlerDefinition, HandlerRegistry } from './handler-registry.ts';
 import { HookRegistry, type Hooks } from './hooks.ts';
+import { ScheduleManager } from './schedules.ts';
+import type { LocalGeneratorHost } from './plans/local-generator-host.ts';
+import { TaskPlans } from './plans/task-plans.ts';
 import { TaskHandle } from './task-handle.ts';
 import type { AnyTemplate, Submittable } from './template.ts';
 import { parseOpenTemplateId } from './template-id.ts';
@@ -36,21 +40,31 @@ export interface TuttiParts {
   hooks?: HookRegistry;
   /** Absent: this process runs no handlers. */
   worker?: LocalWorker;
+  /** Absent: this process runs no task types. */
+  generators?: LocalGeneratorHost;
 }
 
 export class Tutti {
   /** Everything else the engine can do. */
   readonly engine: EngineFacade;
+  /** What fires templates by the clock. */
+  readonly schedules: ScheduleManager;
+  /** Chains of batches, each from one trigger. */
+  readonly plans: TaskPlans;
   readonly #registry: HandlerRegistry;
   readonly #hooks: HookRegistry;
   #unfollow: (() => void) | undefined;
   readonly #worker: LocalWorker | undefined;
+  readonly #generators: LocalGeneratorHost | undefined;
 
-  constructor({ engine, registry, hooks, worker }: TuttiParts) {
+  constructor({ engine, registry, hooks, worker, generators }: TuttiParts) {
     this.engine = engine;
+    this.schedules = new ScheduleManager(engine.schedules);
     this.#registry = registry;
     this.#hooks = hooks ?? new HookRegistry({ taskOf: (id) => new TaskHandle(engine, id) });
     this.#worker = worker;
+    this.#generators = generators;
+    this.plans = new TaskPlans(engine.plans, generators);
   }
 
   /**
@@ -160,6 +174,11 @@ export class Tutti {
     return this.engine.onEvent(filter, fn);
   }
 
+  /** What plans work on, and the items that belong to each: records in the engine's own store. */
+  get resources(): Resources {
+    return this.engine.resources;
+  }
+
   /**
    * Makes a template known and its functions callable. Throws TEMPLATE_CONFLICT when another graph has this version
    * (`dev`: it becomes a revision instead); the code in use stays as it was then.
@@ -212,6 +231,7 @@ export class Tutti {
     if (drainMs === null) throw new TuttiError('INVALID_INPUT', 'drain must be milliseconds or text such as "30s"', { field: 'drain' });
     await this.engine.stop(drainMs === undefined ? {} : { drainMs });
     this.#worker?.close();
+    this.#generators?.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,7 @@
-/** API keys. Only their SHA-256 hashes stay in memory, and every comparison takes the same time whatever the key. */
+/** API keys, and who calls with one. Only their SHA-256 hashes stay in memory, and every comparison takes the same time whatever the key. */
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Caller } from '../engine/resource-port.ts';
 
 const digest = (key: string): Buffer => hash('sha256', key, 'buffer');
 
@@ -18,13 +19,23 @@ export class ApiKeys {
 
   /** By `X-API-Key`, else by `Authorization: Bearer <key>`. */
   admits(headers: IncomingHttpHeaders): boolean {
-    if (!this.required) return true;
+    return this.callerOf(headers) !== undefined;
+  }
+
+  /**
+   * Who sends this, by the place of the key among those that are configured: `key-1`, `key-2`, … Null: no key is asked for, so everybody is
+   * let in. Undefined: nobody who is.
+   */
+  callerOf(headers: IncomingHttpHeaders): Caller | undefined {
+    if (!this.required) return null;
     const given = keyOf(headers);
-    if (given === undefined) return false;
+    if (given === undefined) return undefined;
     const wanted = digest(given);
-    let found = false;
-    for (const h of this.#hashes) found = timingSafeEqual(h, wanted) || found;
-    return found;
+    let found = -1;
+    this.#hashes.forEach((h, i) => {
+      if (timingSafeEqual(h, wanted)) found = i;
+    });
+    return found < 0 ? undefined : { name: `key-${found + 1}` };
   }
 }
 

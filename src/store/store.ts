@@ -6,6 +6,7 @@
  */
 import type { ChangeSet, TaskCounts, TaskMeta } from '../core/changes.ts';
 import type { FailurePolicy } from '../core/definition.ts';
+import type { PlanStore } from './plan-store.ts';
 
 export type Awaitable<T> = T | Promise<T>;
 
@@ -45,6 +46,8 @@ export interface StoredTask {
   key: string | null;
   /** Seq the task's next event will have. */
   nextSeq: number;
+  /** What a large reset runs again, while its rows are written; null: none is under way. */
+  reopening: string | null;
 }
 
 export interface StoredStep {
@@ -58,6 +61,7 @@ export interface StoredStep {
   rank: number | null;
   wakeAt: number | null;
   startedAt: number | null;
+  firstStartedAt: number | null;
   finishedAt: number | null;
   reason: number | null;
   error: string | null;
@@ -146,6 +150,31 @@ export interface TaskPage {
   total: number | null;
 }
 
+export interface StoredSchedule {
+  id: number;
+  key: string;
+  /** JSON text of a ScheduleDefinition. */
+  definition: string;
+  paused: boolean;
+  nextAt: number | null;
+  /** 1, and one more with every change. */
+  version: number;
+  createdAt: number;
+  updatedAt: number;
+}
+
+export interface StoredTick {
+  schedule: number;
+  at: number;
+  state: number;
+  manual: boolean;
+  task: number | null;
+  plan: string | null;
+  reason: string | null;
+  message: string | null;
+  doneAt: number | null;
+}
+
 export interface StoredLine {
   no: number;
   token: number;
@@ -166,7 +195,7 @@ export const LOG_PAGE_CHARS = 2 ** 20;
 /** Steps above which a task is read in pages. */
 export const LARGE_TASK = 2000;
 
-export interface Store {
+export interface Store extends PlanStore {
   /** A fact line for logs and the bench, such as `sqlite 3.53.4 wal synchronous=FULL page 8192`. */
   readonly description: string;
   /** Number of durable flushes since open, where known. */
@@ -211,6 +240,18 @@ export interface Store {
   checkpoint(q: { task: number; no: number }): Awaitable<{ token: number; at: number; body: string } | null>;
   /** Rows that hold events with seq > after, ascending. */
   log(q: { task: number; after: number; limit: number }): Awaitable<StoredLogRow[]>;
+  /** All of them, by id, without their inputs. */
+  schedules(): Awaitable<StoredSchedule[]>;
+  loadSchedule(id: number): Awaitable<(StoredSchedule & { input: string | null }) | null>;
+  /** Ticks of one schedule earlier than `before`, newest first. */
+  ticks(q: { schedule: number; before?: number; limit: number }): Awaitable<StoredTick[]>;
+  loadTick(q: { schedule: number; at: number }): Awaitable<StoredTick | null>;
+  /** Pending ticks, of one schedule or all, earliest first; beyond (after.at, after.schedule). */
+  pendingTicks(q: { schedule?: number; after?: { at: number; schedule: number }; limit: number }): Awaitable<StoredTick[]>;
+  /** Tasks of a schedule's ticks that have not ended. */
+  liveTickTasks(schedule: number): Awaitable<number[]>;
+  /** The tick that made a task. */
+  tickOfTask(task: number): Awaitable<{ schedule: number; at: number } | null>;
   /** Where the log of all tasks ends, and up to where it has lost rows. Short enough for every page of a stream. */
   logBounds(): Awaitable<LogBounds>;
 

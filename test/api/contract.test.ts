@@ -13,13 +13,14 @@ import { METRICS } from '../../src/server/http/metrics.ts';
 import { buildHttpServer } from '../../src/server/http/server.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { fakeServer } from './fake-server.ts';
+import { realTimer } from '../support/real-timer.ts';
 
 const page = (name: string): string => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
 const table = HANDLER_NAMES.map((n): Route => ROUTES[n]);
 const key = (method: string, path: string): string => `${method.toUpperCase()} ${path}`;
 
 test('every route of the table is served, and every served route is in the table', async () => {
-  const { app, close } = await buildHttpServer({ engine: new FakeEngine(), now: Date.now }, new ApiKeys([]));
+  const { app, close } = await buildHttpServer({ engine: new FakeEngine(), now: Date.now, timer: realTimer }, new ApiKeys([]));
   for (const r of table) {
     assert.ok(app.hasRoute({ method: r.method, url: r.path.replace(/\{(\w+)\}/g, ':$1') }), key(r.method, r.path));
   }

@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { startHttpServer, type HttpServerOptions } from '../../src/server/http/server.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { ask, type Answer, type Ask } from '../support/http-client.ts';
+import { realTimer } from '../support/real-timer.ts';
 
 export interface FakeServer extends AsyncDisposable {
   url: string;
@@ -20,7 +21,7 @@ export async function fakeServer(o: Partial<HttpServerOptions> = {}): Promise<Fa
   const engine = new FakeEngine();
   const log: Record<string, unknown>[] = [];
   const logger = pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line) as Record<string, unknown>) });
-  const { url, close } = await startHttpServer({ engine, port: 0, logger, now: Date.now, ...o });
+  const { url, close } = await startHttpServer({ engine, port: 0, logger, now: Date.now, timer: realTimer, ...o });
   // The line that says where it listens.
   log.length = 0;
   const server: FakeServer = {

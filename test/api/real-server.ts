@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { Tutti, template } from '../../src/main.ts';
 import { startHttpServer, type HttpServerOptions } from '../../src/server/http/server.ts';
 import { ask, openEvents, type Answer, type Ask } from '../support/http-client.ts';
+import { realTimer } from '../support/real-timer.ts';
 
 /** A signal that is given once and waited for by anybody. */
 export class Gate {
@@ -51,7 +52,7 @@ export async function realServer({ folder, ...o }: RealOptions = {}): Promise<Re
     })
     .step('last', { after: ['held'] }, async () => 3);
   const tutti = await Tutti.open({ store: join(own, 'tutti.db'), templates: [order, gated], retention: false, grace: 1000, logger: () => {} });
-  const { url, close } = await startHttpServer({ engine: tutti.engine, port: 0, now: Date.now, ...o });
+  const { url, close } = await startHttpServer({ engine: tutti.engine, port: 0, now: Date.now, timer: realTimer, ...o });
   return {
     url,
     tutti,

@@ -6,6 +6,7 @@ import { template, to } from '../../src/main.ts';
 import { startHttpServer } from '../../src/server/http/server.ts';
 import { Hold, opened } from '../support/live-task.ts';
 import { cli } from './cli-harness.ts';
+import { realTimer } from '../support/real-timer.ts';
 
 test('explain and show of a task with a decision, before and after it chose', async (t) => {
   const gate = new Hold();
@@ -23,6 +24,7 @@ test('explain and show of a task with a decision, before and after it chose', as
     apiKeys: [],
     logger: pino({ level: 'silent' }),
     now: () => 0,
+    timer: realTimer,
     maxBodyBytes: 1000,
   });
   t.after(() => server.close());

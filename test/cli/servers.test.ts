@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { BIN, cli, ROOT, scratch, Spawned } from './cli-harness.ts';
@@ -49,6 +49,10 @@ test('a second server on the same store is refused with code 5, one on the same 
   const cwd = scratch(t);
   const first = new Spawned([BIN, 'serve', '--port', '0', '--store', 's.db'], { cwd });
   const [, url] = await first.until(READY);
+  await first.until(/^serving on \S+ {2}\(API docs: \S+\/docs\)\nstoring in (\/\S+)\n/);
+  assert.ok(first.out.includes(`storing in ${join(realpathSync(cwd), 's.db')}\n`), first.out);
+  // To a pipe the log is JSON.
+  assert.match(first.err, /^\{"level":30,.*Server listening at/);
   const second = new Spawned([BIN, 'serve', '--port', '0', '--store', 's.db'], { cwd });
   assert.equal(await second.ended(), 5, second.err);
   assert.match(second.err, /in use by another Tutti process/);

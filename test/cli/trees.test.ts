@@ -41,6 +41,25 @@ test('where a task of a template has its name, a tree says that it is one', asyn
   assert.match(events.out, new RegExp(`^${task.id} {2}tree {2}.*task is complete$`, 'm'));
 });
 
+test('what was made of another task is listed as that, and shown with where it came from', async () => {
+  const task = await served.tutti.submitTree([{ name: 'first', handler: 'noop' }]);
+  await task.done();
+  for (const [mode, words] of [
+    ['copy', `copy of ${task.id}\n`],
+    ['link', `link to ${task.id}: its results are read from there`],
+    ['archive', `archive of ${task.id}: how everything stood then; nothing of it runs or changes`],
+    ['mixed', `copy of ${task.id}, with some steps linked`],
+  ]) {
+    const made = (await cli(['copy', task.id, '--mode', mode, ...(mode === 'mixed' ? ['--link', 'first'] : [])], { url })).out.trim();
+    const listed = await cli(['ls'], { url });
+    assert.match(listed.out, new RegExp(`^${made} +${mode} `, 'm'));
+    assert.ok((await cli(['show', made], { url })).out.includes(`  origin    ${words}`));
+    const json = JSON.parse((await cli(['show', made, '--json'], { url })).out) as { origin: object };
+    assert.deepEqual(json.origin, { type: mode, task_uuid: task.id });
+  }
+  assert.doesNotMatch((await cli(['show', task.id], { url })).out, /origin/);
+});
+
 test('copy says which options its modes want', async () => {
   const task = await served.tutti.submitTree([{ name: 'kept', handler: 'noop' }]);
   await task.done();

@@ -168,7 +168,7 @@ test('every key has a variable, and setting it reaches the record', () => {
     const [text, value] =
       f.type === 'boolean'
         ? [String(!f.default), !f.default]
-        : f.type === 'integer'
+        : f.type === 'integer' || f.type === 'number'
           ? [String(f.max), f.max]
           : f.type === 'choice'
             ? [f.values[0], f.values[0]]

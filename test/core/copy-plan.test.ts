@@ -117,7 +117,18 @@ test('row 70: every node of a link is one, with dependencies by new numbers and 
   for (const [i, n] of p.nodes.entries()) {
     assert.deepEqual(n.definition.origin, { type: 'link', task: 4096, no: p.from[i], token: 1 });
     assert.deepEqual([n.inputs, n.inputsFrom], [null, undefined]);
-    assert.deepEqual(n.preset, { state: 6, token: 0, attempts: 0, startedAt: null, finishedAt: 5, reason: null, error: null, resultToken: 0, result: null });
+    assert.deepEqual(n.preset, {
+      state: 6,
+      token: 0,
+      attempts: 0,
+      startedAt: null,
+      firstStartedAt: null,
+      finishedAt: 5,
+      reason: null,
+      error: null,
+      resultToken: 0,
+      result: null,
+    });
   }
   assert.deepEqual(p.nodes[2].definition.deps, [
     [0, true],
@@ -131,7 +142,18 @@ test('a link to a link is one to the original, a copy of it has the inputs of th
       {
         definition: { name: 'l', handler: 'h', params: { p: 1 }, origin: { type: 'link', task: 77, no: 3, token: 2 } },
         inputs: null,
-        preset: { state: 6, token: 0, attempts: 0, startedAt: null, finishedAt: 1, reason: null, error: null, resultToken: 0, result: null },
+        preset: {
+          state: 6,
+          token: 0,
+          attempts: 0,
+          startedAt: null,
+          firstStartedAt: null,
+          finishedAt: 1,
+          reason: null,
+          error: null,
+          resultToken: 0,
+          result: null,
+        },
       },
       node('copied', { origin: { type: 'copy', task: 78, no: 4 } }),
     ],

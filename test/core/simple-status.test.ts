@@ -40,6 +40,16 @@ describe('row 34 (spec/apflow.md §8.2): a tree adds up to its root', () => {
     });
   }
 
+  test('where asked, a parent that failed is failed whatever its children are, and so is what it stands under; nothing else of its own counts', () => {
+    for (const child of SIMPLE_STATUSES) {
+      for (const own of SIMPLE_STATUSES) {
+        const [above, root] = calculateStatus([-1, 0, 1], ['pending', own, child], { ownFailure: true });
+        const expected = own === 'failed' ? 'failed' : child;
+        assert.deepEqual([above, root], [expected, expected], `${own} over ${child}`);
+      }
+    }
+  });
+
   test('progress is the plain mean of the children, at every level', () => {
     // 0 has 1 and 2; 2 has 3 and 4.
     assert.deepEqual(calculateProgress([-1, 0, 0, 2, 2], [0.9, 0.5, 0.9, 1, 0]), [0.5, 0.5, 0.5, 1, 0]);

@@ -9,6 +9,7 @@ import { RetryableError, Tutti } from '../../src/main.ts';
 import { startHttpServer } from '../../src/server/http/server.ts';
 import { LineLog } from './execution-log.ts';
 import { SLOTS, TEMPLATES, hash } from './load.ts';
+import { realTimer } from '../support/real-timer.ts';
 
 const [store, port, path, life] = [process.argv[2], Number(process.argv[3]), process.argv[4], Number(process.argv[5])];
 const log = new LineLog(path);
@@ -34,7 +35,7 @@ const tutti = await Tutti.open({
     },
   },
 });
-const server = await startHttpServer({ engine: tutti.engine, port, now: () => Date.now() });
+const server = await startHttpServer({ engine: tutti.engine, port, now: () => Date.now(), timer: realTimer });
 
 process.on('message', (m) => {
   if (m === 'metrics') process.send?.({ metrics: tutti.engine.metrics() });

@@ -31,7 +31,7 @@ async function kitchen(t: { after(fn: () => Promise<void>): void }, o: { retenti
   const tutti = await Tutti.open({
     store: ':memory:',
     templates: [flow],
-    retention: o.retention === true ? { maxAge: 0, interval: '1h' } : false,
+    retention: o.retention === true ? { maxAge: 0 } : false,
     logger: () => {},
     handlers: {
       cook: async (ctx: { stepName: string; input: unknown; results: Record<string, unknown>; config?: JsonObject }) => {
@@ -314,7 +314,23 @@ test('a task that runs is archived as it stands, and goes on', async (t) => {
   assert.deepEqual([s.slow.state, s.then.state], ['in_progress', 'pending']);
   const view: TaskView = await archive.view();
   assert.deepEqual([view.state, view.error?.code], ['cancelled', 'archived']);
+  assert.match(view.error!.message, /^Archived while the task was steps_in_process\.$/);
+  assert.deepEqual(view.origin, { type: 'archive', taskId: id });
   assert.equal(k.tutti.engine.metrics().cachedSteps, 0);
+});
+
+test('each copy says what it is and which task was the first, in its view, its answer and in lists; what was submitted is no copy', async (t) => {
+  const k = await kitchen(t);
+  const id = await k.tree(pair);
+  await k.done(id);
+  assert.equal((await k.tutti.engine.task(id)).origin, null);
+  for (const mode of ['copy', 'link', 'archive', 'mixed'] as const) {
+    const made = await k.tutti.engine.copy(id, { mode, ...(mode === 'mixed' ? { link: ['part'] } : {}) });
+    assert.deepEqual(made.origin, { type: mode, taskId: id });
+    assert.deepEqual((await k.tutti.engine.task(made.id)).origin, made.origin);
+    assert.deepEqual((await k.tutti.list()).tasks.find((x) => x.id === made.id)?.origin, made.origin);
+    assert.deepEqual((await k.tutti.engine.copy(made.id, { mode: 'copy' })).origin, { type: 'copy', taskId: id });
+  }
 });
 
 test('retention leaves alone what is linked to, and archives', async (t) => {

@@ -211,6 +211,17 @@ test('8.2 row 34: status and progress of a tree are those of what stands in it',
   assert.equal(root.progress, 0.5);
 });
 
+test('a parent that failed shows so in the tree, although its children are complete', async () => {
+  await using b = await bench();
+  const t = await b.tutti.submitTree([{ name: 'top' }, { name: 'root', handler: 'boom', parent_id: 'top', ...once }, work('a', { parent_id: 'root' })]);
+  await t.done();
+  const tree = await t.tree();
+  const [top] = tree.children;
+  const [root] = top.children;
+  assert.deepEqual([root.step.simpleStatus, root.status, root.children[0].status, root.progress], ['failed', 'failed', 'completed', 1]);
+  assert.deepEqual([top.step.simpleStatus, top.status, tree.status], ['completed', 'failed', 'failed']);
+});
+
 test('8.3 row 35: everything completed, results stored, progress 1', async () => {
   await using b = await bench();
   const t = await b.tutti.submitTree([work('root'), work('a', { parent_id: 'root' })]);

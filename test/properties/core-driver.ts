@@ -162,6 +162,7 @@ export class CoreDriver {
       rank: null,
       wakeAt: s.wakeAt,
       startedAt: s.token > 0 ? this.now : null,
+      firstStartedAt: null,
       finishedAt: this.now,
       reason: s.reason === null ? null : REASON.indexOf(s.reason),
       error: s.error,

@@ -7,8 +7,9 @@ const pair = template('events/pair@1.0.0')
   .step('two', { after: ['one'] }, async () => 2);
 const single = template('events/single@1.0.0').step('only', async () => 1);
 
-test('tutti.events and tutti.onEvent tell of all tasks, filtered, in the order of the log', async () => {
-  await using tutti = await Tutti.open({ store: ':memory:', templates: [pair, single] });
+test('tutti.events and tutti.onEvent tell of all tasks, filtered, in the order of the log', async (t) => {
+  const tutti = await Tutti.open({ store: ':memory:', templates: [pair, single] });
+  t.after(() => tutti.close());
   const called: GlobalEvent[] = [];
   const done = Promise.withResolvers<void>();
   const off = tutti.onEvent({ types: ['step.state'], states: ['complete'] }, (e) => {

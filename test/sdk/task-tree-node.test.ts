@@ -4,8 +4,9 @@ import { test } from 'node:test';
 import { Tutti } from '../../src/main.ts';
 import { TaskManager, TaskTreeNode } from '../../src/trees.ts';
 
-test('a task below itself, or in two places, is refused, and can still be distributed', async () => {
-  await using tutti = await Tutti.open({ store: ':memory:' });
+test('a task below itself, or in two places, is refused, and can still be distributed', async (t) => {
+  const tutti = await Tutti.open({ store: ':memory:' });
+  t.after(() => tutti.close());
   tutti.handler('work', () => 1);
   const manager = new TaskManager(tutti);
   const [a, b] = [

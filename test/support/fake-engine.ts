@@ -2,6 +2,7 @@
 import { ERRORS, TuttiError } from '../../src/core/errors.ts';
 import type { Json, JsonObject } from '../../src/core/definition.ts';
 import type { EngineFacade, EngineHealth, EngineMetrics } from '../../src/engine/facade.ts';
+import type { ScheduleFacade } from '../../src/engine/schedule-views.ts';
 import type {
   AuditView,
   CopyRequest,
@@ -23,6 +24,7 @@ import type {
   TreeView,
 } from '../../src/engine/views.ts';
 import type { HandlerView, WorkerPort } from '../../src/engine/worker-port.ts';
+import { FakePlans } from './fake-plans.ts';
 
 const START = Date.UTC(2026, 0, 1);
 const TERMINAL = ['complete', 'error', 'cancelled', 'resolved_manually'];
@@ -47,6 +49,15 @@ export class FakeEngine implements EngineFacade {
   /** Events handed out, whether or not anybody read them. */
   pulled = 0;
   readonly workers = {} as WorkerPort;
+  /** Tests of schedules have the real engine. */
+  readonly schedules = {} as ScheduleFacade;
+  readonly plans = new FakePlans();
+  /** Tests of resources and generators have the real engine. */
+  readonly resources = {} as EngineFacade['resources'];
+  readonly planWorkers = {} as EngineFacade['planWorkers'];
+  addResourceKind(): void {
+    throw new TuttiError('INTERNAL', 'the fake knows no resources');
+  }
   readonly handlerViews: HandlerView[] = [
     {
       id: 'mail.send',
@@ -382,6 +393,7 @@ function taskView(id: string, r: SubmitRequest, n: number): TaskView {
     tags: r.tags ?? [],
     key: r.key ?? null,
     userId: null,
+    origin: null,
     simpleStatus: 'pending',
     progress: 0,
     correlationId: r.correlationId ?? id,

@@ -34,6 +34,7 @@ export interface FamilyRow {
   rank: number | null;
   wakeAt: number | null;
   startedAt: number | null;
+  firstStartedAt: number | null;
   finishedAt: number | null;
   reason: number | null;
   error: string | null;

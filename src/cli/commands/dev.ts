@@ -5,7 +5,7 @@ import { loadConfig } from '../../config.ts';
 import type { CommandContext } from '../context.ts';
 import { idOf, loadFiles } from '../load-files.ts';
 import { ReloadingImport } from '../reloading-import.ts';
-import { flagsOf, type ServeOptions, untilInterrupted, withServerOptions } from './serve.ts';
+import { flagsOf, logTo, type ServeOptions, storeLine, storePath, untilInterrupted, withServerOptions } from './serve.ts';
 
 /** Editors write a file in several steps; one reload is enough for them all. */
 const SETTLE_MS = 80;
@@ -33,9 +33,23 @@ export const addDev = (program: Command, ctx: CommandContext): void => {
 
       const loaded = await load();
       const { serve } = await import('../../main.ts');
-      const served = await serve(config, { templates: loaded.templates, handlers: loaded.handlers, dev: true, logTo: ctx.io.stderr });
+      const served = await serve(config, {
+        templates: loaded.templates,
+        handlers: loaded.handlers,
+        taskTypes: loaded.taskTypes,
+        resourceKinds: loaded.resourceKinds,
+        dev: true,
+        logTo: logTo(ctx),
+      });
       for (const t of loaded.templates) say('loaded', `  ${idOf(t)}`, { template: idOf(t) });
-      if (served.url !== null) say('ready', `serving on ${served.url}  (API docs: ${served.url}/docs)`, { url: served.url, resumed: served.tutti.resumed });
+      for (const t of loaded.taskTypes) say('loaded', `  task type ${t.name}`, { task_type: t.name });
+      if (served.url !== null)
+        say('ready', `serving on ${served.url}  (API docs: ${served.url}/docs)`, {
+          url: served.url,
+          store: storePath(config, ctx),
+          resumed: served.tutti.resumed,
+        });
+      if (!o.json) ctx.line(storeLine(config, ctx));
       if (paths.length === 0) say('hint', 'no files given: try tutti dev my-template.yaml');
 
       let running: Promise<void> = Promise.resolve();
@@ -43,6 +57,10 @@ export const addDev = (program: Command, ctx: CommandContext): void => {
         try {
           const next = await load();
           for (const h of next.handlers) served.tutti.handler(h.name, h.code, h.meta);
+          for (const type of next.taskTypes) {
+            served.tutti.plans.register(type, { replace: true });
+            say('reloaded', `  reloaded task type ${type.name}`, { task_type: type.name });
+          }
           for (const t of next.templates) {
             const view = await served.tutti.register(t, { dev: true });
             say('reloaded', `  reloaded ${idOf(t)}${view.revision > 1 ? `, revision ${view.revision}` : ''}`, { template: idOf(t), revision: view.revision });

@@ -1,8 +1,10 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { loadConfig } from '../../config.ts';
+import { loadConfig, type TuttiConfig } from '../../config.ts';
 import type { Flag } from '../../config/layers.ts';
 import type { CommandContext } from '../context.ts';
 import { idOf, loadFiles } from '../load-files.ts';
+import { ReadableLog } from '../readable-log.ts';
 
 export interface ServeOptions {
   config?: string;
@@ -31,6 +33,18 @@ export const withServerOptions = (command: Command): Command =>
     .option('--store <file>', 'the store; :memory: keeps nothing')
     .option('--slots <n>', 'handlers run at once');
 
+/** Where log lines go: in words where a person looks, as JSON to a file or a collector. */
+export const logTo = (ctx: CommandContext): { write(line: string): unknown } => (ctx.err.live ? new ReadableLog(ctx.io.stderr, ctx.err.paint) : ctx.io.stderr);
+
+/** In full, since the server may have been started anywhere; null: nothing is kept. */
+export const storePath = (config: TuttiConfig, ctx: CommandContext): string | null =>
+  config.store.path === ':memory:' ? null : resolve(ctx.io.cwd, config.store.path);
+
+export const storeLine = (config: TuttiConfig, ctx: CommandContext): string => {
+  const path = storePath(config, ctx);
+  return path === null ? 'storing in memory: nothing is kept when this ends' : `storing in ${path}`;
+};
+
 /** Resolves at the first interrupt. */
 export const untilInterrupted = (signal: AbortSignal): Promise<void> =>
   new Promise((done) => (signal.aborted ? done() : signal.addEventListener('abort', () => done(), { once: true })));
@@ -46,10 +60,17 @@ export const addServe = (program: Command, ctx: CommandContext): void => {
     const { config, environment } = loadConfig({ file: o.config, cwd: ctx.io.cwd, flags: flagsOf(o) });
     const loaded = await loadFiles([...config.templates.paths, ...files], ctx.io.cwd, { environment });
     const { serve } = await import('../../main.ts');
-    const served = await serve(config, { templates: loaded.templates, handlers: loaded.handlers, logTo: ctx.io.stderr });
-    if (o.json) ctx.json({ url: served.url, templates: loaded.templates.map((t) => idOf(t)), resumed: served.tutti.resumed });
+    const served = await serve(config, {
+      templates: loaded.templates,
+      handlers: loaded.handlers,
+      taskTypes: loaded.taskTypes,
+      resourceKinds: loaded.resourceKinds,
+      logTo: logTo(ctx),
+    });
+    if (o.json) ctx.json({ url: served.url, store: storePath(config, ctx), templates: loaded.templates.map((t) => idOf(t)), resumed: served.tutti.resumed });
     else {
       if (served.url !== null) ctx.line(`serving on ${served.url}  (API docs: ${served.url}/docs)`);
+      ctx.line(storeLine(config, ctx));
       if (served.tutti.resumed > 0) ctx.line(`going on with ${served.tutti.resumed} unfinished ${served.tutti.resumed === 1 ? 'task' : 'tasks'}`);
     }
     await untilInterrupted(ctx.interrupted);

@@ -4,8 +4,22 @@ import { duration, printable } from '../terminal.ts';
 import { drawTask, exitCodeOfTask, watchTask } from '../watch-task.ts';
 import type { WireStep, WireTask } from '../../contract/wire.ts';
 
+const originWords = ({ type, task_uuid: of }: NonNullable<WireTask['origin']>): string => {
+  switch (type) {
+    case 'archive':
+      return `archive of ${of}: how everything stood then; nothing of it runs or changes`;
+    case 'link':
+      return `link to ${of}: its results are read from there`;
+    case 'mixed':
+      return `copy of ${of}, with some steps linked`;
+    default:
+      return `copy of ${of}`;
+  }
+};
+
 const describeTask = (task: WireTask): string[] => {
   const facts: [string, string][] = [];
+  if (task.origin !== null) facts.push(['origin', originWords(task.origin)]);
   if (task.tags.length > 0) facts.push(['tags', task.tags.join(', ')]);
   if (task.reason !== '') facts.push(['reason', task.reason]);
   facts.push(['priority', String(task.priority)], ['created', `${task.created_at} by ${task.initiator}`]);

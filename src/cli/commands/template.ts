@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { WireTemplateDetail } from '../../contract/wire.ts';
+import { traitsOf } from '../../sdk/plans/task-type-traits.ts';
 import { type ClientOptions, type CommandContext, parseTemplateRef } from '../context.ts';
 import { EXIT } from '../exit-code.ts';
 import { idOf, loadFiles } from '../load-files.ts';
@@ -76,23 +77,24 @@ export const addTemplate = (program: Command, ctx: CommandContext): void => {
     .argument('<file...>', 'YAML, JSON, TypeScript or JavaScript')
     .action(async (files: string[], _: unknown, command: Command) => {
       const { json } = command.optsWithGlobals<{ json?: boolean }>();
-      const results: { file: string; templates: string[]; error: string | null }[] = [];
+      const results: { file: string; templates: string[]; task_types: string[]; error: string | null }[] = [];
       for (const file of files) {
         try {
-          const { templates } = await loadFiles([file], ctx.io.cwd);
+          const { templates, taskTypes } = await loadFiles([file], ctx.io.cwd);
           for (const t of templates) if (typeof t.definition === 'function') t.definition();
-          results.push({ file, templates: templates.map(idOf), error: null });
+          results.push({ file, templates: templates.map(idOf), task_types: taskTypes.map((t) => traitsOf(t).name), error: null });
         } catch (e) {
-          results.push({ file, templates: [], error: (e as Error).message });
+          results.push({ file, templates: [], task_types: [], error: (e as Error).message });
         }
       }
       if (json) ctx.json(results);
       else {
         for (const r of results) {
-          if (r.error === null) ctx.line(`${r.file}: ${r.templates.length === 0 ? 'holds no template' : `ok, ${r.templates.join(', ')}`}`);
+          const found = [...r.templates, ...r.task_types.map((name) => `task type ${name}`)];
+          if (r.error === null) ctx.line(`${r.file}: ${found.length === 0 ? 'holds no template' : `ok, ${found.join(', ')}`}`);
           else ctx.err.write(`${ctx.err.paint('red', 'error:')} ${r.error.startsWith(r.file) ? '' : `${r.file}: `}${r.error}\n`);
         }
       }
-      if (results.some((r) => r.error !== null || r.templates.length === 0)) ctx.exitCode = EXIT.usage;
+      if (results.some((r) => r.error !== null || r.templates.length + r.task_types.length === 0)) ctx.exitCode = EXIT.usage;
     });
 };

@@ -1,8 +1,10 @@
 import { finishAttempt } from '../../core/decide-attempt.ts';
 import { cancelOne } from '../../core/decide-step.ts';
 import { cancelTask, executeTask, patchTask } from '../../core/decide-task.ts';
+import { IMPLIED_ABOVE } from '../../core/failure.ts';
 import { addNodes } from '../../core/grow.ts';
 import { stepUuid } from '../../core/ids.ts';
+import { REOPENED_AT_ONCE } from '../../core/reopening.ts';
 import { resetStep, resetTask } from '../../core/reset.ts';
 import { simpleStatus } from '../../core/simple-status.ts';
 import { TuttiError } from '../../core/errors.ts';
@@ -135,7 +137,8 @@ export class ResultProcessor implements Actor {
       turn.missing.add(c.task);
       return false;
     }
-    if (g.arriving >= 0) return false;
+    // What a large submission or reset brings about comes first.
+    if (g.arriving >= 0 || g.reopening !== null) return false;
     switch (c.kind) {
       case 'result': {
         this.#result(turn, g, c);
@@ -190,7 +193,10 @@ export class ResultProcessor implements Actor {
         return true;
       }
       case 'reset': {
-        const again = c.no === null ? resetTask(turn.out, g) : resetStep(turn.out, g, c.no);
+        // Rows of many steps that ended by implication are being written, a part a turn.
+        if (g.debts.length > IMPLIED_ABOVE) return false;
+        const rows = Math.min(REOPENED_AT_ONCE, this.#p.config.turn.maxRows);
+        const again = c.no === null ? resetTask(turn.out, g, rows) : resetStep(turn.out, g, c.no, rows);
         if (!(again instanceof TuttiError) || (c.doubtful && !isTaskTerminal(g.taskState))) turn.replies.push(() => c.done(g, null));
         else turn.replies.push(() => c.done(null, again));
         return true;

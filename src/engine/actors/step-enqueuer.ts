@@ -153,7 +153,7 @@ export class StepEnqueuer implements Actor {
     if (next !== undefined) this.#p.queue.push({ graph, ...next });
   }
 
-  /** False: the graph has to be read first. A stale timer does nothing. */
+  /** False: the graph has to be read first, or a large reset of it to be written. A stale timer does nothing. */
   #due(turn: Turn, t: DueTimer): boolean {
     const { graphs, dispatcher, timers, host } = this.#p;
     const { out } = turn;
@@ -164,6 +164,7 @@ export class StepEnqueuer implements Actor {
       turn.missing.add(t.task);
       return false;
     }
+    if (g.reopening !== null) return false;
     switch (t.kind) {
       case 'retry':
         wakeStep(out, g, t.no);

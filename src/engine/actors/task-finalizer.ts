@@ -3,6 +3,7 @@ import { loseAttempt } from '../../core/decide-attempt.ts';
 import { arrive, evaluateTask, resumeTask } from '../../core/decide-task.ts';
 import { TuttiError } from '../../core/errors.ts';
 import { payDebts, storeReady, takeBacklog } from '../../core/failure.ts';
+import { REOPENED_AT_ONCE, goOnReopening } from '../../core/reopening.ts';
 import type { TaskGraph } from '../../core/graph.ts';
 import type { FinalizeCommand } from '../commands.ts';
 import type { EngineParts } from '../engine-parts.ts';
@@ -22,6 +23,8 @@ export class TaskFinalizer implements Actor {
   readonly #going = new WeakSet<TaskGraph>();
   /** Graphs whose rows of steps that ended by implication are being written. */
   readonly #paying = new WeakSet<TaskGraph>();
+  /** Graphs whose rows of a reset are being written. */
+  readonly #reopening = new WeakSet<TaskGraph>();
   lost = 0;
 
   constructor(o: { parts: EngineParts; followUp: (c: FinalizeCommand) => void; commit: (changes: ChangeSet) => Promise<boolean> }) {
@@ -70,6 +73,10 @@ export class TaskFinalizer implements Actor {
         this.#paying.add(g);
         turn.replies.push(() => this.#followUp({ kind: 'debts', task: g.id }));
       }
+      if (g.reopening !== null && !this.#reopening.has(g)) {
+        this.#reopening.add(g);
+        turn.replies.push(() => this.#followUp({ kind: 'reopen', task: g.id }));
+      }
     }
     this.inbox.timeMs += this.#p.host.ticks() - begun;
   }
@@ -81,7 +88,7 @@ export class TaskFinalizer implements Actor {
   undo(): void {
     this.inbox.handled -= this.#taken.length;
     // A graph taken up in a void turn is read and taken up again by the loop.
-    this.inbox.putBack(this.#taken.filter((c) => c.kind !== 'adopt'));
+    this.inbox.putBack(this.#taken.filter((c) => c.kind !== 'adopt' && c.kind !== 'reopen'));
     this.#taken = [];
   }
 
@@ -111,6 +118,7 @@ export class TaskFinalizer implements Actor {
     if (c.kind === 'adopt') {
       const g = c.graph;
       if (this.#p.graphs.get(g.id) !== g) return true;
+      if (g.reopening !== null) return false;
       for (const [no, a] of [...g.live]) {
         if (this.#p.dispatcher.active(g.id, no)?.token === a.token) continue;
         loseAttempt(out, g, no);
@@ -120,7 +128,7 @@ export class TaskFinalizer implements Actor {
     }
     const g = this.#p.graphs.get(c.task);
     if (g === undefined) {
-      if (c.kind === 'debts' || c.kind === 'backlog') return true;
+      if (c.kind === 'debts' || c.kind === 'backlog' || c.kind === 'reopen') return true;
       if (!this.#p.absent.delete(c.task)) {
         turn.missing.add(c.task);
         return false;
@@ -131,7 +139,7 @@ export class TaskFinalizer implements Actor {
     if (c.kind === 'arrive') {
       if (g.arriving >= 0) {
         resumeTask(g, c.submit.submission);
-        arrive(out, g, c.submit.submission.nodes ?? null);
+        arrive(out, g, c.submit.submission.nodes ?? null, c.submit.submission.tick ?? null);
       }
       if (g.arriving >= 0) turn.replies.push(() => this.#followUp(c));
       else {
@@ -143,9 +151,17 @@ export class TaskFinalizer implements Actor {
       return true;
     }
     if (c.kind === 'backlog') {
+      this.#going.add(g);
       takeBacklog(out, g);
       if (g.backlog.length > 0) turn.replies.push(() => this.#followUp(c));
       else this.#going.delete(g);
+      return true;
+    }
+    if (c.kind === 'reopen') {
+      this.#reopening.add(g);
+      goOnReopening(out, g, Math.min(REOPENED_AT_ONCE, this.#p.config.turn.maxRows));
+      if (g.reopening !== null) turn.replies.push(() => this.#followUp(c));
+      else this.#reopening.delete(g);
       return true;
     }
     if (g.debts.length > 0) payDebts(out, g, DEBT_ROWS);

@@ -22,6 +22,7 @@ import type {
 } from '../../contract/wire.ts';
 import { ERRORS, type ErrorCode, TuttiError } from '../../core/errors.ts';
 import { readEventStream } from './event-stream.ts';
+import { ScheduleClient } from './schedule-client.ts';
 
 export class ServerUnreachable extends Error {
   constructor(url: string, cause: unknown) {
@@ -103,6 +104,7 @@ export class HttpClient {
   readonly #apiKey: string | undefined;
   readonly #timeoutMs: number;
   readonly #wait: HttpClientOptions['wait'];
+  readonly schedules = new ScheduleClient((method, path, o) => this.#call(method, path, o));
 
   constructor(o: HttpClientOptions) {
     let url: URL;
@@ -340,7 +342,7 @@ export class HttpClient {
         signal: o.lines === undefined ? AbortSignal.timeout(this.#timeoutMs) : undefined,
       });
       if (!response.ok) throw await errorOf(response);
-      text = await response.text();
+      text = response.status === 204 ? 'null' : await response.text();
     } catch (e) {
       if (e instanceof TuttiError) throw e;
       // What made the lines has failed, and not the connection.

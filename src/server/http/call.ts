@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { HandlerName, RouteInput, RouteOutput } from '../../contract/routes.ts';
 import type { EngineFacade } from '../../engine/facade.ts';
+import type { Caller } from '../../engine/resource-port.ts';
 import type { HttpCounters } from './http-counters.ts';
 import type { EventStreams } from './sse.ts';
 
@@ -15,7 +16,20 @@ export interface Services {
   openApi: Record<string, unknown>;
 }
 
-export type Call<N extends HandlerName> = RouteInput<N> & { services: Services; engine: EngineFacade; request: FastifyRequest; reply: FastifyReply };
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who sent it: set once its key was looked at. */
+    caller: Caller;
+  }
+}
+
+export type Call<N extends HandlerName> = RouteInput<N> & {
+  services: Services;
+  engine: EngineFacade;
+  caller: Caller;
+  request: FastifyRequest;
+  reply: FastifyReply;
+};
 
 /** `undefined`: it answered by itself. */
 export type Answer<N extends HandlerName> = RouteOutput<N> | FastifyReply | undefined;

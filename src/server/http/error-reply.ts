@@ -1,5 +1,9 @@
-/** What any failure looks like to a caller: one body, one status, and never the text of a defect. */
+/**
+ * What any failure looks like to a caller: one status, one body, and never the text of a defect. Below /tasks and /tables it is the body that
+ * clients of a Pinot controller read, with what ours says beside it.
+ */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { type ControllerErrorBody, isControllerPath } from '../../contract/controller-error.ts';
 import type { WireErrorBody } from '../../contract/wire.ts';
 import { ERRORS, isTuttiError, TuttiError } from '../../core/errors.ts';
 import { carriesBody, lingerOnClose } from './linger.ts';
@@ -11,12 +15,12 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
   const error = toTuttiError(thrown);
   const { http, retryable } = ERRORS[error.code];
   if (error.code === 'INTERNAL') request.log.error({ err: thrown, request_id: request.id, method: request.method, url: request.url }, 'request failed');
-  const body: WireErrorBody = { error: { code: error.code, message: error.message, request_id: request.id } };
-  if (error.field !== undefined) body.error.field = error.field;
-  if (error.details !== undefined) body.error.details = error.details;
+  const facts: Omit<WireErrorBody['error'], 'code' | 'message'> = { request_id: request.id };
+  if (error.field !== undefined) facts.field = error.field;
+  if (error.details !== undefined) facts.details = error.details;
   if (http === 503) {
     const seconds = Math.max(1, Math.ceil(error.retryAfter ?? RETRY_AFTER));
-    if (retryable) body.error.retry_after_seconds = seconds;
+    if (retryable) facts.retry_after_seconds = seconds;
     reply.header('retry-after', String(seconds));
   }
   if (http === 401) reply.header('www-authenticate', 'Bearer');
@@ -25,6 +29,9 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
     reply.header('connection', 'close');
     lingerOnClose(request.raw);
   }
+  const body: WireErrorBody | ControllerErrorBody = isControllerPath(request.url)
+    ? { code: http, error: error.message, error_code: error.code, ...facts }
+    : { error: { code: error.code, message: error.message, ...facts } };
   return reply.code(http).type('application/json; charset=utf-8').send(body);
 }
 

@@ -3,12 +3,16 @@
  * nothing is counted twice and no label has values that a caller can choose.
  */
 import { TASK_STATES, isTaskTerminal } from '../../core/task-states.ts';
+import { SKIP_REASONS } from '../../core/schedule.ts';
 import { STEP_STATES } from '../../core/step-states.ts';
 import type { ActorMetrics, EngineMetrics, Histogram } from '../../engine/facade.ts';
+import type { PlanMetrics } from '../../engine/plan-views.ts';
 import type { HttpCounters } from './http-counters.ts';
+import { CRON_METRICS, PLAN_METRICS } from './plan-metrics.ts';
 
 interface Source {
   engine: EngineMetrics;
+  plans: PlanMetrics;
   http: HttpCounters;
   uptimeSeconds: number;
   version: string;
@@ -42,6 +46,7 @@ const one =
   (value: (s: Source) => number) =>
   (s: Source): Sample[] => [[value(s)]];
 
+const TICK_OUTCOMES = ['fired', 'failed', ...SKIP_REASONS] as const;
 const FINISHED = TASK_STATES.filter((_, i) => isTaskTerminal(i));
 const ATTEMPT_EVENTS = {
   started: 'started',
@@ -153,6 +158,21 @@ export const METRICS: readonly Metric[] = [
     ['event'],
   ),
   gauge(
+    'tutti_schedules',
+    'Schedules by state: scheduled (a tick is to come) or paused.',
+    (s) => [
+      [s.engine.schedules?.scheduled ?? 0, { state: 'scheduled' }],
+      [s.engine.schedules?.paused ?? 0, { state: 'paused' }],
+    ],
+    ['state'],
+  ),
+  counter(
+    'tutti_schedule_ticks_total',
+    'What became of ticks of schedules: fired, failed, or skipped as late, overlap (an earlier task lives), missed (catch-up) or conflict (a plan lives).',
+    (s) => TICK_OUTCOMES.map((outcome) => [s.engine.schedules?.ticks[outcome] ?? 0, { outcome }]),
+    ['outcome'],
+  ),
+  gauge(
     'tutti_slots',
     'Handlers that may run at once.',
     one((s) => s.engine.slots.total),
@@ -193,6 +213,8 @@ export const METRICS: readonly Metric[] = [
     one((s) => s.engine.hookErrors ?? 0),
   ),
 
+  ...[...PLAN_METRICS, ...CRON_METRICS].map((m): Metric => ({ ...m, read: (s) => m.read({ plans: s.plans, owned: s.engine.schedules?.owned ?? [] }) })),
+
   counter(
     'tutti_http_requests_total',
     'Requests answered, by route of the API (`other`: none of them) and status.',
@@ -208,13 +230,19 @@ export const METRICS: readonly Metric[] = [
 ];
 
 export function renderMetrics(o: {
-  engine: { metrics(): EngineMetrics };
+  engine: { metrics(): EngineMetrics; plans: { metrics(): PlanMetrics } };
   counters: HttpCounters;
   now: () => number;
   startedAt: number;
   version: string;
 }): string {
-  const source: Source = { engine: o.engine.metrics(), http: o.counters, uptimeSeconds: (o.now() - o.startedAt) / 1000, version: o.version };
+  const source: Source = {
+    engine: o.engine.metrics(),
+    plans: o.engine.plans.metrics(),
+    http: o.counters,
+    uptimeSeconds: (o.now() - o.startedAt) / 1000,
+    version: o.version,
+  };
   return METRICS.map((m) => render(m, m.read(source))).join('');
 }
 

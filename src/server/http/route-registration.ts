@@ -6,7 +6,9 @@ import type { Call, Handler, Handlers, Services } from './call.ts';
 import { copyHandlers } from './handlers/copies.ts';
 import { eventHandlers } from './handlers/events.ts';
 import { operationHandlers } from './handlers/operations.ts';
+import { planHandlers } from './handlers/plans.ts';
 import { resetHandlers } from './handlers/resets.ts';
+import { scheduleHandlers } from './handlers/schedules.ts';
 import { stepHandlers } from './handlers/steps.ts';
 import { taskHandlers } from './handlers/tasks.ts';
 import { templateHandlers } from './handlers/templates.ts';
@@ -27,9 +29,11 @@ const HANDLERS: Handlers = {
   ...stepHandlers,
   ...treeHandlers,
   ...templateHandlers,
+  ...scheduleHandlers,
   ...resetHandlers,
   ...copyHandlers,
   ...eventHandlers,
+  ...planHandlers,
   ...operationHandlers,
 };
 
@@ -60,6 +64,7 @@ function registerRoute(app: FastifyInstance, services: Services, name: HandlerNa
         body: request.body ?? undefined,
         services,
         engine,
+        caller: request.caller,
         request,
         reply,
       } as Call<HandlerName>),

@@ -9,6 +9,7 @@ import { openApiDocument } from '../../contract/openapi.ts';
 import { TuttiError } from '../../core/errors.ts';
 import type { EngineFacade } from '../../engine/facade.ts';
 import { ApiKeys, isLoopback } from '../auth.ts';
+import { BodyTimeouts } from './body-timeouts.ts';
 import type { Services } from './call.ts';
 import { sendError } from './error-reply.ts';
 import { HttpCounters } from './http-counters.ts';
@@ -30,12 +31,16 @@ export interface HttpServerOptions {
   logger?: FastifyBaseLogger;
   /** Milliseconds since 1970. */
   now: () => number;
+  /** Calls back once, without keeping the process alive; the answer prevents it. */
+  timer: (ms: number, fn: () => void) => () => void;
   /** Log every request, at level info. Default false: a line costs a third of a request. */
   logRequests?: boolean;
   /** Largest body, in bytes. Default 2 MiB. */
   maxBodyBytes?: number;
   /** Silence after which an event stream gets a comment line. Default 15 s. */
   heartbeatMs?: number;
+  /** In which a body has to arrive; of one that is streamed, its longest silence. Default 30 s. */
+  bodyTimeoutMs?: number;
 }
 
 export interface HttpServer {
@@ -44,6 +49,9 @@ export interface HttpServer {
   /** Refuses new requests, ends event streams, waits for requests being answered. */
   close(): Promise<void>;
 }
+
+const HEADERS_TIMEOUT_MS = 30_000;
+const BODY_TIMEOUT_MS = 30_000;
 
 /** Resolves when it listens. Rejects with INVALID_CONFIG when it must not, or cannot, listen there. */
 export async function startHttpServer(o: HttpServerOptions): Promise<HttpServer> {
@@ -90,16 +98,21 @@ export async function buildHttpServer(o: HttpServerOptions, keys: ApiKeys): Prom
     genReqId: requestIds(o.now()),
     requestIdHeader: false,
     routerOptions: { maxParamLength: 400 },
-    requestTimeout: 30_000,
+    // Of bodies there is more to say than one limit for all: body-timeouts.ts.
+    requestTimeout: 0,
+    http: { headersTimeout: HEADERS_TIMEOUT_MS },
     return503OnClosing: false,
     clientErrorHandler: badRequestLine,
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
   });
 
+  app.decorateRequest('caller', null);
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-content-type-options', 'nosniff').header('x-request-id', request.id);
     if (closing) return done(new TuttiError('SHUTTING_DOWN', 'the server is shutting down', { retryAfter: 1 }));
-    if (isOpen(request.routeOptions.url, request.routeOptions.config[TUTTI_ROUTE]?.permission) || keys.admits(request.headers)) return done();
+    const caller = keys.callerOf(request.headers);
+    request.caller = caller ?? null;
+    if (caller !== undefined || isOpen(request.routeOptions.url, request.routeOptions.config[TUTTI_ROUTE]?.permission)) return done();
     done(new TuttiError('UNAUTHENTICATED', 'this server wants an API key, in the header X-API-Key or as a bearer token'));
   });
   app.addHook('onResponse', (request, reply, done) => {
@@ -120,7 +133,16 @@ export async function buildHttpServer(o: HttpServerOptions, keys: ApiKeys): Prom
   });
 
   registerJsonParser(app);
-  registerLinesParser(app);
+  const timeouts = new BodyTimeouts({
+    limitMs: o.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
+    timer: o.timer,
+    expired: ({ socket }, response) => {
+      if (!response.headersSent) badRequestLine.call(app, LATE, socket);
+      socket.destroySoon();
+    },
+  });
+  app.server.on('request', (request, response) => timeouts.watch(request, response));
+  registerLinesParser(app, timeouts);
   registerRoutes(app, services);
   await app.register(fastifySwagger, { mode: 'static', specification: { document: services.openApi as never } });
   await app.register(fastifySwaggerUi, {
@@ -134,6 +156,7 @@ export async function buildHttpServer(o: HttpServerOptions, keys: ApiKeys): Prom
   app.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     // A client that asks before it sends is told no before it has sent anything.
     const refused = Number(request.headers['content-length'] ?? 0) > bodyLimit || !keys.admits(request.headers);
+    timeouts.watch(request, response);
     if (!refused) response.writeContinue();
     app.routing(request, response);
   });
@@ -165,7 +188,9 @@ function listenError(e: unknown, host: string, port: number): unknown {
   }
 }
 
-/** What is not even HTTP, or too long in its first lines. */
+const LATE = Object.assign(new Error('the body is late'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
+
+/** What is not even HTTP, too long in its first lines, or too late. */
 function badRequestLine(this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const [status, message] =

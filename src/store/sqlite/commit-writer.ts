@@ -1,13 +1,16 @@
 /**
  * Writes a ChangeSet in one transaction. The hottest code of the store: prepared statements, positional values, no allocation per
  * row, and an update whose row is not as it was decided on refuses everything (I3).
+ * Parameters are plain `?`: Node 22 takes `?1` for a name and does not fill it by position.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { ChangeSet, StepWrite, TaskPatch, TaskRow, TaskUpdate } from '../../core/changes.ts';
 import { StoreFailure } from '../store.ts';
 import { BulkInsert } from './bulk-insert.ts';
 import { toStoreFailure } from './failure.ts';
+import { PlanRows } from './plan-rows.ts';
 import { LEVEL_CODES, metaText, POLICY_CODES } from './rows.ts';
+import { writeSchedules } from './schedule-rows.ts';
 
 const IN_PROGRESS = 2;
 const COMPLETE = 6;
@@ -35,6 +38,7 @@ export class CommitWriter {
   #newNodes: BulkInsert | undefined;
   /** Statements outside the hot path, by their text. */
   readonly #rare = new Map<string, StatementSync>();
+  readonly #planRows: PlanRows;
   #logId: number;
 
   constructor(db: DatabaseSync) {
@@ -53,30 +57,32 @@ export class CommitWriter {
     this.#newSteps = new BulkInsert(db, 'steps(task, no, state, rank)');
     this.#fullSteps = new BulkInsert(
       db,
-      'steps(task, no, state, token, attempts, phase, owner, rank, wake_at, started_at, finished_at, reason, error, result_token, phase_attempts)',
+      'steps(task, no, state, token, attempts, phase, owner, rank, wake_at, started_at, finished_at, reason, error, result_token, phase_attempts, first_started_at)',
     );
     this.#updateStep = db.prepare(
       `update steps set state = ?, token = ?, attempts = ?, phase = ?, owner = ?, rank = ?, wake_at = ?, started_at = ?, finished_at = ?,
-        reason = ?, error = ?, result_token = ?, phase_attempts = ? where task = ? and no = ? and token = ? and state = ?`,
+        reason = ?, error = ?, result_token = ?, phase_attempts = ?, first_started_at = ? where task = ? and no = ? and token = ? and state = ?`,
     );
     // The two moves of a step that goes well. They leave indexed columns alone, which is what makes them cheap, and say in `where`
     // what they leave: a row that differs is not met, and the general statement decides whether the race is lost.
     this.#startStep = db.prepare(
       `update steps set state = ${IN_PROGRESS}, token = ?, attempts = ?, phase = ?, owner = ?, started_at = ?
        where task = ? and no = ? and token = ? and state = ?
-         and rank is null and wake_at is null and finished_at is null and reason is null and error is null and result_token = 0`,
+         and rank is null and wake_at is null and finished_at is null and reason is null and error is null and result_token = 0 and first_started_at is ?`,
     );
     this.#startRanked = db.prepare(
       `update steps set state = ${IN_PROGRESS}, token = ?, attempts = ?, phase = ?, owner = ?, started_at = ?, rank = null
        where task = ? and no = ? and token = ? and state = ?
-         and wake_at is null and finished_at is null and reason is null and error is null and result_token = 0`,
+         and wake_at is null and finished_at is null and reason is null and error is null and result_token = 0 and first_started_at is ?`,
     );
     this.#finishStep = db.prepare(
       `update steps set state = ${COMPLETE}, attempts = ?, phase = ?, owner = null, started_at = ?, finished_at = ?, error = null, result_token = token
-       where task = ? and no = ? and token = ? and state = ? and rank is null and wake_at is null and reason is null`,
+       where task = ? and no = ? and token = ? and state = ? and rank is null and wake_at is null and reason is null
+         and first_started_at is ?`,
     );
     this.#payloads = new BulkInsert(db, 'payloads(task, no, token, body)');
     this.#log = new BulkInsert(db, 'log(id, task, seq, count, at, body)');
+    this.#planRows = new PlanRows(db);
     const high = db.prepare(`select max(coalesce((select max(id) from log), 0), coalesce((select value from meta where key = 'log_high'), 0)) as h`);
     this.#logId = Number((high.get() as { h: number }).h);
   }
@@ -152,6 +158,8 @@ export class CommitWriter {
     if (c.deadLetterClosings.length > 0) this.#deadLetterClosings(c);
     if (c.deadLetters.length > 0) this.#deadLetters(c);
     if (c.logLines.length > 0) this.#logLines(c);
+    if (c.ticks.length + c.schedules.length + c.scheduleUpdates.length + c.scheduleRemovals.length > 0) writeSchedules(c, (sql) => this.#statement(sql));
+    if (c.planRows > 0) this.#planRows.write(c);
     if (c.prunes.length > 0) this.#prunes(c);
     if (c.removals.length > 0) this.#removals(c.removals);
   }
@@ -203,6 +211,7 @@ export class CommitWriter {
       'update tasks set priority = coalesce(?, priority), tags = coalesce(?, tags), total_steps = coalesce(?, total_steps) where id = ?',
     ).run(p.priority ?? null, p.tags === undefined ? null : JSON.stringify(p.tags), p.totalSteps ?? null, p.id);
     if (done.changes !== 1) lost(`task ${p.id}`);
+    if (p.reopening !== undefined) this.#statement('update tasks set reopening = ? where id = ?').run(p.reopening, p.id);
   }
 
   #newStep(s: StepWrite): void {
@@ -212,6 +221,7 @@ export class CommitWriter {
       s.owner === null &&
       s.wakeAt === null &&
       s.startedAt === null &&
+      s.firstStartedAt === null &&
       s.finishedAt === null &&
       s.reason === null &&
       s.error === null &&
@@ -237,6 +247,7 @@ export class CommitWriter {
       args[bulk.at++] = s.error;
       args[bulk.at++] = s.resultToken;
       args[bulk.at++] = s.phaseAttempts;
+      args[bulk.at++] = s.firstStartedAt;
     }
     bulk.next();
   }
@@ -249,9 +260,10 @@ export class CommitWriter {
     if (s.phase === 0 && s.rank === null && s.wakeAt === null && s.reason === null && s.error === null) {
       if (s.state === IN_PROGRESS && s.finishedAt === null && s.resultToken === 0) {
         const start = s.ranked === true ? this.#startRanked : this.#startStep;
-        if (start.run(s.token, s.attempts, s.phase, s.owner, s.startedAt, s.task, s.no, s.fromToken, s.fromState).changes === 1) return;
+        if (start.run(s.token, s.attempts, s.phase, s.owner, s.startedAt, s.task, s.no, s.fromToken, s.fromState, s.firstStartedAt).changes === 1) return;
       } else if (s.state === COMPLETE && s.owner === null && s.token === s.fromToken && s.resultToken === s.token) {
-        if (this.#finishStep.run(s.attempts, s.phase, s.startedAt, s.finishedAt, s.task, s.no, s.fromToken, s.fromState).changes === 1) return;
+        if (this.#finishStep.run(s.attempts, s.phase, s.startedAt, s.finishedAt, s.task, s.no, s.fromToken, s.fromState, s.firstStartedAt).changes === 1)
+          return;
       }
     }
     const done = this.#updateStep.run(
@@ -268,6 +280,7 @@ export class CommitWriter {
       s.error,
       s.resultToken,
       s.phaseAttempts,
+      s.firstStartedAt,
       s.task,
       s.no,
       s.fromToken,
@@ -310,11 +323,11 @@ export class CommitWriter {
 
   #payloadCopies(c: ChangeSet): void {
     const copy = this.#statement(
-      `insert into payloads(task, no, token, body) values (?1, ?2, ?3, coalesce(
-        (select body from payloads where task = ?4 and no = ?5 and token = ?6),
-        (select body from payloads where task = ?4 and no = -1 and token = 0 and ?6 = 0)))`,
+      `insert into payloads(task, no, token, body) values (?, ?, ?, coalesce(
+        (select body from payloads where task = ? and no = ? and token = ?),
+        (select body from payloads where task = ? and no = -1 and token = 0 and ? = 0)))`,
     );
-    for (const p of c.payloadCopies) copy.run(p.task, p.no, p.token, p.fromTask, p.fromNo, p.fromToken);
+    for (const p of c.payloadCopies) copy.run(p.task, p.no, p.token, p.fromTask, p.fromNo, p.fromToken, p.fromTask, p.fromToken);
   }
 
   #releases(c: ChangeSet): void {
@@ -345,20 +358,20 @@ export class CommitWriter {
 
   #logLines(c: ChangeSet): void {
     const put = this.#statement(
-      'insert into attempt_lines(task, no, token, at, level, message) select ?1, ?2, ?3, ?4, ?5, ?6 where exists (select 1 from tasks where id = ?1)',
+      'insert into attempt_lines(task, no, token, at, level, message) select ?, ?, ?, ?, ?, ? where exists (select 1 from tasks where id = ?)',
     );
-    for (const l of c.logLines) put.run(l.task, l.no, l.token, l.at, LEVEL_CODES[l.level], l.message);
+    for (const l of c.logLines) put.run(l.task, l.no, l.token, l.at, LEVEL_CODES[l.level], l.message, l.task);
   }
 
   /** Log rows go with the task itself, so that a half-removed task still tells how it ended. */
   #prunes(c: ChangeSet): void {
     const payloads = this.#statement('delete from payloads where rowid in (select rowid from payloads where task = ? order by no limit ?)');
-    const steps = this.#statement('delete from steps where task = ?1 and no in (select no from steps where task = ?1 order by no limit ?2)');
-    const nodes = this.#statement('delete from nodes where task = ?1 and no in (select no from nodes where task = ?1 order by no limit ?2)');
+    const steps = this.#statement('delete from steps where task = ? and no in (select no from steps where task = ? order by no limit ?)');
+    const nodes = this.#statement('delete from nodes where task = ? and no in (select no from nodes where task = ? order by no limit ?)');
     for (const p of c.prunes) {
       payloads.run(p.task, p.rows);
-      steps.run(p.task, p.rows);
-      nodes.run(p.task, p.rows);
+      steps.run(p.task, p.task, p.rows);
+      nodes.run(p.task, p.task, p.rows);
     }
   }
 

@@ -124,6 +124,7 @@ export class ListQueries {
          and not exists (select 1 from dead_letters d where d.task = t.id and d.resolved_at is null)
          and not exists (select 1 from links l where l.to_task = t.id)
          and (t.meta is null or json_extract(t.meta, '$.origin.type') is not 'archive')
+         and not exists (select 1 from plan_batches b join plans p on p.id = b.plan where b.task = t.id and p.ended_at is null)
        order by t.completed_at, t.id limit ?`,
       byCount ? (edge[0] as number) : q.before - 1,
       byCount ? (edge[1] as number) : Number.MAX_SAFE_INTEGER,

@@ -7,6 +7,8 @@ import { TuttiError } from '../../core/errors.ts';
 import { initial } from './migrations/001-initial.ts';
 import { stateIndexes } from './migrations/002-state-indexes.ts';
 import { liveGraphs } from './migrations/003-live-graphs.ts';
+import { schedules } from './migrations/005-schedules.ts';
+import { plans } from './migrations/004-plans.ts';
 
 export interface Migration {
   /** From 1, without gaps. */
@@ -16,7 +18,7 @@ export interface Migration {
   sql: string;
 }
 
-export const MIGRATIONS: readonly Migration[] = [initial, stateIndexes, liveGraphs];
+export const MIGRATIONS: readonly Migration[] = [initial, stateIndexes, liveGraphs, plans, schedules];
 
 const refuse = (path: string, message: string): never => {
   throw new TuttiError('STORE_UNUSABLE', `the store file ${path} ${message}`, { field: 'store', details: { path } });

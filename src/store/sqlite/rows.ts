@@ -13,10 +13,10 @@ export const LEVEL_CODES: Readonly<Record<(typeof LEVELS)[number], number>> = { 
 /** Columns of StoredTask; wants the table under the name `t`. */
 export const TASK_COLUMNS = `t.id, t.template, t.state, t.priority, t.policy, t.created_at, t.completed_at, t.wake_at, t.total_steps,
   t.n_complete, t.n_error, t.n_cancelled, t.n_resolved, t.error, t.initiator, t.source_system, t.tags, t.meta,
-  coalesce((select l.seq + l.count from log l where l.task = t.id order by l.seq desc limit 1), 1), t.key`;
+  coalesce((select l.seq + l.count from log l where l.task = t.id order by l.seq desc limit 1), 1), t.key, t.reopening`;
 
 export const STEP_COLUMNS =
-  'task, no, state, token, attempts, phase, owner, rank, wake_at, started_at, finished_at, reason, error, result_token, phase_attempts';
+  'task, no, state, token, attempts, phase, owner, rank, wake_at, started_at, finished_at, reason, error, result_token, phase_attempts, first_started_at';
 
 const countsOf = (r: Row): TaskCounts | null =>
   r[9] === null ? null : { complete: r[9] as number, error: r[10] as number, cancelled: r[11] as number, resolved: r[12] as number };
@@ -52,6 +52,7 @@ export const taskOf = (r: Row): StoredTask => ({
   meta: metaOf(r[14] as string | null, r[15] as string | null, r[17] as string | null),
   nextSeq: r[18] as number,
   key: r[19] as string | null,
+  reopening: r[20] as string | null,
 });
 
 export const stepOf = (r: Row): StoredStep => ({
@@ -70,4 +71,5 @@ export const stepOf = (r: Row): StoredStep => ({
   error: r[12] as string | null,
   resultToken: r[13] as number,
   phaseAttempts: r[14] as number,
+  firstStartedAt: r[15] as number | null,
 });

@@ -4,7 +4,9 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { ChangeSet } from '../../core/changes.ts';
+import type { Plan, PlanBatch } from '../../core/plan.ts';
 import { TuttiError } from '../../core/errors.ts';
+import type { StoredItem, StoredResource } from '../plan-store.ts';
 import {
   type LogBounds,
   type PayloadKey,
@@ -14,9 +16,11 @@ import {
   type StoredLogEntry,
   type StoredLogRow,
   type StoredNode,
+  type StoredSchedule,
   type StoredStep,
   type StoredTask,
   type StoredTemplate,
+  type StoredTick,
   StoreFailure,
   type StoreHealth,
   type TaskFilter,
@@ -29,7 +33,9 @@ import { HotReads } from './hot-reads.ts';
 import { type ListAnswer, type ListArgs, ListQueries, type ListVerb } from './list-queries.ts';
 import { FileLock } from './lock.ts';
 import { type Migration, migrate, schemaVersion } from './migrations.ts';
+import { PlanRows } from './plan-rows.ts';
 import { Reader } from './reader.ts';
+import { ScheduleReads } from './schedule-rows.ts';
 import { allTemplates, putTemplate } from './template-rows.ts';
 
 export interface SqliteOptions {
@@ -83,7 +89,9 @@ export class SqliteStore implements Store {
   #db: DatabaseSync;
   #writer: CommitWriter;
   #reads: HotReads;
+  #schedules: ScheduleReads;
   #lists: ListQueries;
+  #plans: PlanRows;
   #flushes = 0;
   /** Why the connection is not used any more. */
   #broken: StoreFailure | undefined;
@@ -122,7 +130,9 @@ export class SqliteStore implements Store {
       this.description = describeConnection(this.#db);
       this.#writer = new CommitWriter(this.#db);
       this.#reads = new HotReads(this.#db);
+      this.#schedules = new ScheduleReads(this.#db);
       this.#lists = new ListQueries(this.#db);
+      this.#plans = new PlanRows(this.#db);
     } catch (e) {
       closeQuietly(this.#db);
       throw e;
@@ -156,7 +166,9 @@ export class SqliteStore implements Store {
         this.#grow();
         this.#writer = new CommitWriter(this.#db);
         this.#reads = new HotReads(this.#db);
+        this.#schedules = new ScheduleReads(this.#db);
         this.#lists = new ListQueries(this.#db);
+        this.#plans = new PlanRows(this.#db);
       } catch (e) {
         throw (this.#broken = toStoreFailure(e, false));
       }
@@ -237,12 +249,100 @@ export class SqliteStore implements Store {
     return this.#on(() => this.#reads.log(q.task, q.after, q.limit));
   }
 
+  schedules(): StoredSchedule[] {
+    return this.#on(() => this.#schedules.all());
+  }
+
+  loadSchedule(id: number): (StoredSchedule & { input: string | null }) | null {
+    return this.#on(() => this.#schedules.one(id));
+  }
+
+  ticks(q: { schedule: number; before?: number; limit: number }): StoredTick[] {
+    return this.#on(() => this.#schedules.ticks(q.schedule, q.before ?? Number.MAX_SAFE_INTEGER, q.limit));
+  }
+
+  loadTick(q: { schedule: number; at: number }): StoredTick | null {
+    return this.#on(() => this.#schedules.tick(q.schedule, q.at));
+  }
+
+  pendingTicks(q: { schedule?: number; after?: { at: number; schedule: number }; limit: number }): StoredTick[] {
+    return this.#on(() => this.#schedules.pending(q));
+  }
+
+  liveTickTasks(schedule: number): number[] {
+    return this.#on(() => this.#schedules.liveTasks(schedule));
+  }
+
+  tickOfTask(task: number): { schedule: number; at: number } | null {
+    return this.#on(() => this.#schedules.ofTask(task));
+  }
+
   logBounds(): LogBounds {
     return this.#on(() => this.#reads.logBounds());
   }
 
   logAll(q: { after: number; limit: number; task?: number }): Promise<StoredLogEntry[]> {
     return this.#list('logAll', q);
+  }
+
+  livePlans(): Plan[] {
+    return this.#on(() => this.#plans.live());
+  }
+
+  planById(planId: string): Plan | null {
+    return this.#on(() => this.#plans.byId(planId));
+  }
+
+  planByNumber(id: number): Plan | null {
+    return this.#on(() => this.#plans.byNumber(id));
+  }
+
+  plansOf(q: { resource?: string; taskType?: string; newest: boolean; limit: number }): Plan[] {
+    return this.#on(() => this.#plans.of(q));
+  }
+
+  planIds(q: { resource: string; taskType: string }): string[] {
+    return this.#on(() => this.#plans.ids(q));
+  }
+
+  planBatches(q: { plan: number; from: number; limit: number }): PlanBatch[] {
+    return this.#on(() => this.#plans.batches(q));
+  }
+
+  batchOfTask(task: number): PlanBatch | null {
+    return this.#on(() => this.#plans.batchOfTask(task));
+  }
+
+  endedPlans(q: { before: number; keep: number; limit: number }): number[] {
+    return this.#on(() => this.#plans.ended(q));
+  }
+
+  plannedResources(): string[] {
+    return this.#on(() => this.#plans.plannedResources());
+  }
+
+  stoppedQueues(): string[] {
+    return this.#on(() => this.#plans.stoppedQueues());
+  }
+
+  planHighs(): { plan: number; resource: number } {
+    return this.#on(() => this.#plans.highs());
+  }
+
+  resource(id: string): StoredResource | null {
+    return this.#on(() => this.#plans.resource(id));
+  }
+
+  resources(q: { kind?: string; after?: string; limit: number }): StoredResource[] {
+    return this.#on(() => this.#plans.resources(q));
+  }
+
+  items(q: { resource: number; prefix?: string; after?: string; limit: number }): StoredItem[] {
+    return this.#on(() => this.#plans.items(q));
+  }
+
+  itemVersions(q: { resource: number; keys: readonly string[] }): (number | null)[] {
+    return this.#on(() => this.#plans.itemVersions(q));
   }
 
   listTasks(q: TaskFilter & { countCap: number }): Promise<TaskPage> {

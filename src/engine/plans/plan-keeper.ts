@@ -1,0 +1,332 @@
+/**
+ * The fifth actor: plans and the resources they work on. It decides in two stages of a turn: commands before steps are started, so that a
+ * batch and the starts of its subtasks are one commit; and the ends of batches last, so that the turn that finalises a batch asks for the
+ * next one. Invariants: I9 (one live plan per pair, one open batch per plan) is kept here and by the store's unique index; an answer counts
+ * only for the live call's token (I4); what a void turn decided is read anew before anything else is decided (`reload`).
+ */
+import type { ItemWrite } from '../../core/changes.ts';
+import { type PlanDecision, type PlanWorld, abortPlan, advancePlan, answerPlan, endBatch, loseCall } from '../../core/decide-plan.ts';
+import { createTask } from '../../core/decide-task.ts';
+import { TuttiError } from '../../core/errors.ts';
+import { type Plan, PlanPhase, Status, isPlanLive } from '../../core/plan.ts';
+import { Tick } from '../../core/schedule.ts';
+import type { EngineParts } from '../engine-parts.ts';
+import { Inbox } from '../inbox.ts';
+import type { Actor, Turn } from '../turn.ts';
+import { batchEndOf } from './plan-batches.ts';
+import type { PlanBook } from './plan-book.ts';
+import type { PlanCalls } from './plan-calls.ts';
+import type { PlanCommand, PreparedItems } from './plan-command.ts';
+
+const CAPACITY = 1000;
+
+export interface PlanKeeperOptions {
+  parts: EngineParts;
+  book: PlanBook;
+  calls: PlanCalls;
+  world: (p: Plan) => PlanWorld;
+  /** A decision is durable. */
+  decided: (d: PlanDecision) => void;
+  /** Versions of these items have to be looked up again; the command comes back. */
+  prepare: (c: Extract<PlanCommand, { kind: 'answer' | 'items' | 'resource' }>) => void;
+  revisions: { of(resource: number): number; bump(resource: number): void };
+}
+
+export class PlanKeeper implements Actor {
+  readonly inbox = new Inbox<PlanCommand>('plan_keeper', CAPACITY);
+  readonly #o: PlanKeeperOptions;
+  #taken: PlanCommand[] = [];
+  /** Plans and resources that the turn in hand has decided about. */
+  readonly #touched = new Set<number>();
+  readonly #written = new Set<number>();
+  /** To be read anew. */
+  readonly #stale = new Set<number>();
+
+  constructor(o: PlanKeeperOptions) {
+    this.#o = o;
+  }
+
+  get waiting(): boolean {
+    return this.inbox.depth > 0;
+  }
+
+  fill(turn: Turn): void {
+    if (this.inbox.depth === 0) return;
+    const begun = this.#o.parts.host.ticks();
+    while (this.inbox.depth > 0 && turn.room) {
+      const c = this.inbox.take()!;
+      if (!this.#decide(turn, c)) continue;
+      this.#taken.push(c);
+      this.inbox.handled++;
+    }
+    this.inbox.timeMs += this.#o.parts.host.ticks() - begun;
+  }
+
+  /** Last stage: batches that ended in this turn. */
+  conclude(turn: Turn): void {
+    const { book } = this.#o;
+    if (book.size === 0) return;
+    for (const g of turn.out.ended) {
+      const plan = book.ofTask(g.id);
+      const record = plan === undefined ? undefined : book.openBatch(plan.id);
+      if (plan === undefined || record === undefined) continue;
+      const d = endBatch(plan, batchEndOf(g), this.#o.world(plan), record);
+      if (d !== null) this.#apply(turn, plan, d);
+    }
+  }
+
+  settle(): void {
+    // Whoever looked versions up between the decision and its commit has seen the old ones.
+    for (const r of this.#written) this.#o.revisions.bump(r);
+    this.#clear();
+  }
+
+  undo(doubtful: boolean): void {
+    if (doubtful) for (const c of this.#taken) c.doubtful = true;
+    this.inbox.handled -= this.#taken.length;
+    this.inbox.putBack(this.#taken);
+    for (const id of this.#touched) this.#stale.add(id);
+    this.#clear();
+  }
+
+  abandon(e: TuttiError): void {
+    for (const id of this.#touched) this.#stale.add(id);
+    for (const c of this.#taken) {
+      if (c.kind === 'answer') this.inbox.force({ ...c, answer: { kind: 'failed', message: e.message }, submission: null, items: null });
+      else if ('done' in c) c.done(e);
+    }
+    this.#clear();
+  }
+
+  /** Answers and ends are kept until they can be written. */
+  refuse(e: TuttiError): void {
+    const keep: PlanCommand[] = [];
+    for (let c = this.inbox.take(); c !== undefined; c = this.inbox.take()) {
+      if ('done' in c) c.done(e);
+      else keep.push(c);
+    }
+    this.inbox.putBack(keep);
+  }
+
+  #clear(): void {
+    this.#taken = [];
+    this.#touched.clear();
+    this.#written.clear();
+  }
+
+  /** What a void turn touched, as the store has it. Before the next turn. */
+  async reload(): Promise<void> {
+    const { book, parts } = this.#o;
+    for (const id of [...this.#stale]) {
+      const p = await parts.store.planByNumber(id);
+      if (p === null || p.phase === PlanPhase.over) {
+        const was = book.get(id);
+        book.drop(id);
+        this.#o.calls.drop(id);
+        if (p !== null || was !== undefined) this.#o.decided({ ...nothing(p ?? was!), changed: true, removed: p === null });
+      } else await this.load(p);
+      this.#stale.delete(id);
+    }
+  }
+
+  /** Takes up a plan that was read: at start, and after a commit of unknown outcome, whose calls begin now if they were counted. */
+  async load(p: Plan): Promise<void> {
+    const { book, calls, parts } = this.#o;
+    book.put(p);
+    if (p.batchTask !== null) {
+      const [record] = await parts.store.planBatches({ plan: p.id, from: p.batches - 1, limit: 1 });
+      if (record !== undefined) book.putBatch(record);
+    }
+    if (p.owner === parts.boot) calls.start(p);
+    this.#o.decided({ ...nothing(p), changed: true });
+  }
+
+  /** False: it is looked into first, and comes back. */
+  #decide(turn: Turn, c: PlanCommand): boolean {
+    const { book, calls } = this.#o;
+    const { changes, now } = turn.out;
+    switch (c.kind) {
+      case 'create': {
+        if (book.get(c.plan.id) !== undefined) {
+          turn.replies.push(() => c.done(null));
+          return true;
+        }
+        const live = book.ofPair(c.plan.resource, c.plan.taskType);
+        if (live !== undefined && !c.passes) {
+          const e = planActive(live);
+          turn.replies.push(() => c.done(e, live));
+          return true;
+        }
+        if (c.tick !== null) {
+          const plan = c.plan.once ? null : c.plan.planId;
+          const { schedule, at } = c.tick;
+          const mark = { manual: false, task: null, plan, reason: null, message: null, doneAt: null, endedAt: now };
+          changes.ticks.push({ insert: false, schedule, at, fromState: Tick.pending, state: Tick.fired, ...mark });
+        }
+        this.#apply(turn, null, advancePlan(c.plan, this.#o.world(c.plan)));
+        turn.replies.push(() => c.done(null));
+        return true;
+      }
+      case 'answer':
+        return this.#answer(turn, c);
+      case 'abort': {
+        const plan = book.get(c.plan);
+        const d = plan === undefined ? null : abortPlan(plan, this.#o.world(plan), c.message);
+        if (plan !== undefined && d !== null) {
+          this.#apply(turn, plan, d);
+          turn.replies.push(() => c.done(null));
+        } else if (c.doubtful === true) turn.replies.push(() => c.done(null));
+        else turn.replies.push(() => c.done(new TuttiError('ILLEGAL_STATE', 'The plan has ended.')));
+        return true;
+      }
+      case 'poke': {
+        const plan = book.get(c.plan);
+        if (plan === undefined) return true;
+        const world = this.#o.world(plan);
+        // The lease of a call is its process: of any other one it is lost.
+        const gone = plan.owner !== null && plan.owner !== world.boot;
+        this.#apply(turn, plan, gone ? loseCall(plan, world) : advancePlan(plan, world));
+        return true;
+      }
+      case 'end_batch': {
+        const plan = book.get(c.plan);
+        const record = book.openBatch(c.plan);
+        const d = plan === undefined || record === undefined ? null : endBatch(plan, c.end, this.#o.world(plan), record);
+        if (d !== null) this.#apply(turn, plan!, d);
+        return true;
+      }
+      case 'queue': {
+        changes.planQueues.push({ taskType: c.taskType, stoppedAt: c.stopped ? now : null });
+        turn.out.weight++;
+        turn.replies.push(() => {
+          if (c.stopped) book.stopped.add(c.taskType);
+          else book.stopped.delete(c.taskType);
+          c.done(null);
+        });
+        return true;
+      }
+      case 'resource': {
+        if (c.doubtful === true) {
+          this.#o.prepare(c);
+          return false;
+        }
+        changes.resources.push(c.write);
+        turn.out.weight++;
+        turn.replies.push(() => c.done(null));
+        return true;
+      }
+      case 'drop': {
+        changes.planClearings.push(c.resource);
+        if (c.incarnation !== null) changes.resourceRemovals.push(c.incarnation);
+        turn.out.weight += 8;
+        const gone = book.all().filter((p) => p.resource === c.resource);
+        for (const p of gone) {
+          this.#touched.add(p.id);
+          book.drop(p.id);
+        }
+        turn.replies.push(() => {
+          for (const p of gone) {
+            calls.drop(p.id);
+            this.#o.decided({ ...nothing(p), changed: true, removed: true });
+          }
+          book.forget(c.resource);
+          c.done(null);
+        });
+        return true;
+      }
+      case 'items': {
+        if (!this.#fresh(c.items)) {
+          this.#o.prepare(c);
+          return false;
+        }
+        this.#write(turn, c.items.writes, c.items.resource);
+        turn.replies.push(() => c.done(null));
+        return true;
+      }
+      default:
+        return c satisfies never;
+    }
+  }
+
+  #answer(turn: Turn, c: Extract<PlanCommand, { kind: 'answer' }>): boolean {
+    const { book, calls, parts } = this.#o;
+    const plan = book.get(c.plan);
+    if (plan !== undefined && plan.token === c.token && c.items !== null && !this.#fresh(c.items)) {
+      this.#o.prepare(c);
+      return false;
+    }
+    const d = plan === undefined ? null : answerPlan(plan, c.token, c.answer, this.#o.world(plan), c.submission?.id ?? -1);
+    if (plan === undefined || d === null) {
+      calls.finished(c.plan, c.token);
+      return true;
+    }
+    turn.replies.push(() => calls.finished(c.plan, c.token));
+    if (d.batch !== null && c.submission !== null) {
+      const { submission } = c;
+      const g = createTask(turn.out, submission);
+      parts.graphs.put(g);
+      turn.replies.push(() => {
+        submission.nodes?.forEach((n, no) => n.inputs !== null && parts.payloads.putResult(g.id, no, 0, n.inputs));
+      });
+    }
+    if (c.items !== null) this.#write(turn, c.items.writes, c.items.resource);
+    this.#apply(turn, plan, d, d.batch !== null && c.submission !== null);
+    return true;
+  }
+
+  #fresh(items: PreparedItems): boolean {
+    return this.#o.revisions.of(items.resource) === items.revision;
+  }
+
+  #write(turn: Turn, writes: readonly ItemWrite[], resource: number): void {
+    for (const w of writes) turn.out.changes.items.push(w);
+    turn.out.weight += writes.length;
+    this.#o.revisions.bump(resource);
+    this.#written.add(resource);
+  }
+
+  #apply(turn: Turn, before: Plan | null, d: PlanDecision, newBatch = false): void {
+    const { book, calls } = this.#o;
+    const { changes, now } = turn.out;
+    const { plan } = d;
+    if (d.blocked === null) book.blocked.delete(plan.id);
+    else if (!plan.once || d.changed || before === null) book.blocked.set(plan.id, d.blocked);
+    if (before !== null && !d.changed) return;
+    this.#touched.add(plan.id);
+    turn.out.weight += 2;
+    if (d.removed) {
+      if (before !== null) changes.planRemovals.push({ plan: plan.id, fromVersion: before.version });
+      book.drop(plan.id);
+    } else {
+      changes.plans.push({ fromVersion: before?.version ?? null, plan });
+      if (d.batch !== null) changes.planBatches.push({ insert: newBatch, batch: d.batch });
+      if (isPlanLive(plan.status) && plan.phase !== PlanPhase.over) {
+        book.put(plan);
+        if (d.batch !== null && plan.batchTask !== null) book.putBatch(d.batch);
+      } else book.drop(plan.id);
+      if (plan.status === Status.failed) {
+        changes.deadLetters.push({
+          task: -plan.id,
+          at: now,
+          reason: 'plan_failed',
+          snapshot: JSON.stringify({ plan_id: plan.planId, resource: plan.resource, task_type: plan.taskType, message: plan.message, batches: plan.batches }),
+        });
+      }
+    }
+    turn.replies.push(() => {
+      for (const m of d.meters) book.count(plan.resource, plan.taskType, m);
+      if (d.stop) calls.stop(plan.id, plan.token);
+      if (d.call) calls.start(plan);
+      this.#o.decided(d);
+    });
+  }
+}
+
+const nothing = (plan: Plan): PlanDecision => ({ plan, changed: false, call: false, stop: false, batch: null, removed: false, blocked: null, meters: [] });
+
+export const planActive = (live: Plan): TuttiError =>
+  new TuttiError('PLAN_ACTIVE', `the plan ${live.planId} is live for ${live.resource} and ${live.taskType}: wait for its end, or abort it`, {
+    field: 'taskType',
+    details: { plan_id: live.planId },
+    retryAfter: 10,
+  });

@@ -1,0 +1,432 @@
+/** Plans as the engine offers them: the parts of this folder put together, and the verbs of `Plans`. */
+import type { ChangeSet } from '../../core/changes.ts';
+import type { PlanDecision, PlanWorld } from '../../core/decide-plan.ts';
+import { TuttiError, isTuttiError } from '../../core/errors.ts';
+import type { TaskGraph } from '../../core/graph.ts';
+import { PLAN_STATUSES, type Plan, Status, isPlanLive } from '../../core/plan.ts';
+import type { EngineParts } from '../engine-parts.ts';
+import type { GeneratorHost, PlanAnswer, PlanWorkerPort, SubtaskRow, TaskTypeTraits } from '../plan-port.ts';
+import type { GenerationRun, PlanMetrics, PlanView, Plans, ScheduleResult, TriggerRequest, TriggerResult } from '../plan-views.ts';
+import type { Caller, ResourceAction, ResourceKind } from '../resource-port.ts';
+import { batchSubmission } from './plan-batches.ts';
+import { PlanBook } from './plan-book.ts';
+import { PlanCalls } from './plan-calls.ts';
+import type { Done, PlanCommand } from './plan-command.ts';
+import { PlanKeeper } from './plan-keeper.ts';
+import { PlanRuns } from './plan-runs.ts';
+import { PlanTriggers } from './plan-triggers.ts';
+import { PlanUpkeep } from './plan-upkeep.ts';
+import { planView } from './plan-views-of.ts';
+import { PlanWaiters } from './plan-waiters.ts';
+import { ResourceKinds } from './resource-kinds.ts';
+import { ResourceService } from './resource-service.ts';
+
+export interface PlanServiceOptions {
+  parts: EngineParts;
+  wake: () => void;
+  /** An id for a task. */
+  nextTaskId: () => number;
+  taskUuid: (task: number) => string;
+  admit: () => void;
+  guard: <T>(ask: () => T | Promise<T>) => Promise<T>;
+  /** 0..1, of the fullest inbox. */
+  saturation: () => number;
+  subtasks: (q: { task: number; from: number; limit: number }) => Promise<SubtaskRow[]>;
+  cancelTask: (task: number, message: string) => Promise<void>;
+  commit: (changes: ChangeSet) => Promise<boolean>;
+}
+
+const MAX_RECENT = 1000;
+
+export class PlanService implements Plans {
+  readonly keeper: PlanKeeper;
+  readonly resources: ResourceService;
+  readonly #o: PlanServiceOptions;
+  readonly #book = new PlanBook();
+  readonly #calls: PlanCalls;
+  readonly #waiters = new PlanWaiters();
+  readonly #kinds: ResourceKinds;
+  readonly #triggers: PlanTriggers;
+  readonly #upkeep: PlanUpkeep;
+  readonly #runs = new PlanRuns();
+  readonly #hosts: GeneratorHost[] = [];
+  #highs = { plan: 0, resource: 0 };
+
+  constructor(o: PlanServiceOptions) {
+    this.#o = o;
+    const { parts } = o;
+    const generators: GeneratorHost = {
+      taskType: (name) => this.#traits(name),
+      taskTypes: () => this.taskTypes(),
+      checkSettings: (type, settings, resource) => this.#hostOf(type)?.checkSettings(type, settings, resource) ?? [],
+      call: async (call, signal) =>
+        (await this.#hostOf(call.taskType)?.call(call, signal)) ?? { kind: 'failed', message: `nobody here has the task type ${call.taskType}` },
+    };
+    this.#calls = new PlanCalls({
+      host: parts.host,
+      generators: () => generators,
+      answered: (plan, token, answer) => this.#answered(plan, token, answer),
+      batchOf: (plan) => this.#book.openBatch(plan),
+      ran: (plan, kind, answer) => this.#runs.add(plan, kind, answer, parts.host.now()),
+    });
+    this.resources = new ResourceService({
+      store: parts.store,
+      host: parts.host,
+      highest: () => this.#highs.resource,
+      post: (make) => this.#post(make),
+      guard: o.guard,
+      again: (c) => this.#force(c),
+    });
+    this.#kinds = new ResourceKinds(() => this.resources);
+    this.keeper = new PlanKeeper({
+      parts,
+      book: this.#book,
+      calls: this.#calls,
+      world: (p) => this.#world(p),
+      decided: (d) => this.#decided(d),
+      prepare: (c) => {
+        if (c.kind === 'answer') void this.#prepare(c.plan, c.token, c.answer);
+        else this.resources.look(c);
+      },
+      revisions: this.resources.revisions,
+    });
+    this.#triggers = new PlanTriggers({
+      parts,
+      book: this.#book,
+      waiters: this.#waiters,
+      kinds: this.#kinds,
+      resources: this.resources,
+      taskType: (name) => this.taskType(name),
+      checkSettings: (type, settings, resource) => this.checkSettings(type, settings, resource),
+      post: (make) => this.#post(make),
+      admit: o.admit,
+      blocked: (type) => this.#blocked(type),
+      taskUuid: o.taskUuid,
+      nextId: () => ++this.#highs.plan,
+    });
+    this.#upkeep = new PlanUpkeep({
+      parts,
+      book: this.#book,
+      kinds: this.#kinds,
+      force: (c) => this.#force(c),
+      drop: (resource) => this.#post((done) => ({ kind: 'drop', resource, incarnation: null, done })),
+      commit: o.commit,
+    });
+  }
+
+  /** Takes up what the last process left. Before anything else is decided. */
+  async load(): Promise<void> {
+    const { store } = this.#o.parts;
+    this.#highs = { ...(await store.planHighs()) };
+    for (const type of await store.stoppedQueues()) this.#book.stopped.add(type);
+    // The calls of a process that is gone are lost: the first poke of each plan says so, and makes them again.
+    for (const p of await store.livePlans()) await this.keeper.load(p);
+  }
+
+  /** From here on the poll runs. */
+  start(): void {
+    this.#upkeep.start();
+  }
+
+  stop(): void {
+    this.#upkeep.stop();
+    this.#calls.close();
+  }
+
+  /** Wakes nobody: the engine is closed. */
+  close(): void {
+    for (const waiters of this.#waiters.close().values()) for (const w of waiters) w(null);
+  }
+
+  // What workers see
+
+  readonly port: PlanWorkerPort = {
+    connect: (host) => {
+      this.#hosts.push(host);
+      const changed = (): void => this.#upkeep.pokeAll();
+      changed();
+      return {
+        typesChanged: changed,
+        close: () => {
+          const at = this.#hosts.indexOf(host);
+          if (at >= 0) this.#hosts.splice(at, 1);
+        },
+      };
+    },
+    subtasks: (q) => this.#o.subtasks(q),
+    resources: {
+      create: (r) => this.resources.create(r),
+      get: (id) => this.resources.get(id),
+      list: (q) => this.resources.list(q),
+      update: (id, o) => this.resources.update(id, o),
+      remove: (id) => this.dropResource(id),
+      items: (id, q) => this.resources.items(id, q),
+      item: (id, key) => this.resources.item(id, key),
+      change: (id, c) => this.resources.change(id, c),
+    },
+    settings: async (resource, taskType) => await this.#kinds.settings(resource, this.taskType(taskType)),
+    body: async (resource) => (await this.resources.get(resource))?.body ?? null,
+  };
+
+  addKind(kind: ResourceKind): void {
+    this.#kinds.add(kind);
+  }
+
+  /** With its plans; their running batches are cancelled. Then its kind is told. */
+  async dropResource(id: string): Promise<void> {
+    const kind = await this.#kinds.kindOf(id);
+    const open = this.#book.all().filter((p) => p.resource === id && p.batchTask !== null);
+    await this.resources.remove(id);
+    for (const p of open) await this.#o.cancelTask(p.batchTask!, `The resource ${id} was removed.`).catch(() => undefined);
+    await kind?.onDrop?.(id);
+  }
+
+  // Plans
+
+  get enabled(): boolean {
+    return this.#o.parts.config.plans.enabled;
+  }
+
+  trigger(r: TriggerRequest): Promise<TriggerResult> {
+    return this.#o.guard(() => this.#triggers.trigger(r));
+  }
+
+  schedule(q: Parameters<Plans['schedule']>[0]): Promise<ScheduleResult[]> {
+    return this.#o.guard(() => this.#triggers.schedule(q));
+  }
+
+  async plan(planId: string): Promise<PlanView> {
+    return await this.#view(await this.#plan(planId));
+  }
+
+  async owner(planId: string): Promise<{ resource: string; taskType: string }> {
+    const { resource, taskType } = await this.#plan(planId);
+    return { resource, taskType };
+  }
+
+  async isActive(planId: string): Promise<boolean> {
+    return isPlanLive((await this.#plan(planId)).status);
+  }
+
+  async ended(planId: string): Promise<PlanView> {
+    const plan = await this.#plan(planId);
+    if (!isPlanLive(plan.status)) return await this.#view(plan);
+    if (this.#book.get(plan.id) === undefined) return await this.ended(planId);
+    const end = await this.#waiters.ended(plan.id);
+    if (end === null) this.#o.admit();
+    return await this.#view(end ?? (await this.#plan(planId)));
+  }
+
+  planIds(q: { resource: string; taskType: string }): Promise<string[]> {
+    return this.#o.guard(() => this.#o.parts.store.planIds({ resource: q.resource, taskType: this.#canonical(q.taskType) }));
+  }
+
+  async active(q: { resource?: string; taskType?: string } = {}): Promise<PlanView[]> {
+    const taskType = q.taskType === undefined ? undefined : this.#canonical(q.taskType);
+    const plans = this.#book
+      .all()
+      .filter((p) => !p.once && (q.resource === undefined || p.resource === q.resource) && (taskType === undefined || p.taskType === taskType));
+    return await Promise.all(plans.map((p) => this.#view(p)));
+  }
+
+  async recent(q: { resource?: string; taskType?: string; limit?: number } = {}): Promise<PlanView[]> {
+    const taskType = q.taskType === undefined ? undefined : this.#canonical(q.taskType);
+    const limit = Math.min(q.limit ?? 100, MAX_RECENT);
+    const plans = await this.#o.guard(() => this.#o.parts.store.plansOf({ resource: q.resource, taskType, newest: true, limit }));
+    return await Promise.all(plans.map((p) => this.#view(this.#book.get(p.id) ?? p)));
+  }
+
+  async abort(planId: string, o: { by?: string; reason?: string } = {}): Promise<PlanView> {
+    const plan = await this.#plan(planId);
+    if (!isPlanLive(plan.status)) throw ended(plan);
+    const message = `Aborted${o.by === undefined ? '' : ` by ${o.by}`}: ${o.reason ?? 'by request'}. What runs may finish; nothing new is generated.`;
+    await this.#post((done) => ({ kind: 'abort', plan: plan.id, message, done }));
+    return await this.plan(planId);
+  }
+
+  taskTypes(): TaskTypeTraits[] {
+    return this.#hosts.flatMap((h) => h.taskTypes()).sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  taskType(name: string): TaskTypeTraits {
+    const t = typeof name === 'string' ? this.#traits(name) : null;
+    if (t === null) throw new TuttiError('NOT_FOUND', `there is no task type ${JSON.stringify(name)}`, { field: 'taskType' });
+    return t;
+  }
+
+  async checkSettings(type: string, settings: Readonly<Record<string, string>>, resource: string): Promise<string[]> {
+    const t = this.taskType(type);
+    return (await this.#hostOf(t.name)?.checkSettings(t.name, settings, resource)) ?? [];
+  }
+
+  async stopQueue(taskType: string): Promise<void> {
+    const { name } = this.taskType(taskType);
+    await this.#post((done) => ({ kind: 'queue', taskType: name, stopped: true, done }));
+    this.#upkeep.pokeAll(name);
+  }
+
+  async resumeQueue(taskType: string): Promise<void> {
+    const { name } = this.taskType(taskType);
+    await this.#post((done) => ({ kind: 'queue', taskType: name, stopped: false, done }));
+    this.#upkeep.pokeAll(name);
+  }
+
+  async queue(taskType: string): Promise<{ state: 'IN_PROGRESS' | 'STOPPED' }> {
+    return { state: this.#book.stopped.has(this.taskType(taskType).name) ? 'STOPPED' : 'IN_PROGRESS' };
+  }
+
+  generatorRuns(resource: string, taskType: string): GenerationRun[] {
+    return this.#runs.of(resource, this.#canonical(taskType));
+  }
+
+  authorise(caller: Caller, resource: string, action: ResourceAction): Promise<boolean> {
+    return this.#o.guard(() => this.#kinds.authorise(caller, resource, action));
+  }
+
+  expand(name: string): Promise<string[]> {
+    return this.#o.guard(() => this.#kinds.expand(name));
+  }
+
+  metrics(): PlanMetrics {
+    const plans = this.#book.all().filter((p) => !p.once);
+    return {
+      pairs: this.#book.pairs().map((c) => {
+        const p = this.#book.ofPair(c.resource, c.taskType);
+        if (p === undefined) return { ...c };
+        return {
+          ...c,
+          taskPlanProgressionBlocked: this.#book.blocked.has(p.id) ? 1 : 0,
+          taskPlanInputsToProcess: p.total,
+          taskPlanInputsBeingProcessed: p.inFlight,
+          taskPlanInputsProcessed: p.processed,
+        };
+      }),
+      activeTaskPlansCount: plans.filter((p) => p.status === Status.active).length,
+      taskPlansAbortingCount: plans.filter((p) => p.status === Status.aborting).length,
+      orchestrationTimeSinceLastPollMs: this.#o.parts.host.now() - this.#upkeep.polledAt,
+    };
+  }
+
+  sweep(): Promise<number> {
+    return this.#upkeep.sweep();
+  }
+
+  poll(): Promise<void> {
+    return this.#upkeep.poll();
+  }
+
+  /** Whether a task is a batch of a plan: such a one is not reset. */
+  async isBatch(task: number): Promise<boolean> {
+    return (await this.#o.guard(() => this.#o.parts.store.batchOfTask(task))) !== null;
+  }
+
+  /** Throws ILLEGAL_STATE for a batch of a plan that has not ended: it is not removed. */
+  async refuseHeld(task: number): Promise<void> {
+    const batch = await this.#o.guard(() => this.#o.parts.store.batchOfTask(task));
+    if (batch !== null && this.#book.get(batch.plan) !== undefined)
+      throw new TuttiError('ILLEGAL_STATE', `The task is batch ${batch.seq} of a plan that is live.`, { details: { batch: batch.name } });
+  }
+
+  // Inside
+
+  #world(p: Plan): PlanWorld {
+    const { host, boot, config } = this.#o.parts;
+    return {
+      now: host.now(),
+      boot,
+      enabled: config.plans.enabled,
+      blocked: this.#blocked(p.taskType),
+      traits: this.#traits(p.taskType),
+      pollMs: config.plans.pollMs,
+    };
+  }
+
+  #blocked(taskType: string): string | null {
+    if (this.#book.stopped.has(taskType)) return `The queue of ${taskType} is stopped.`;
+    const full = this.#upkeep.pressure;
+    if (full !== null) return full;
+    const { maxInboxSaturation } = this.#o.parts.config.plans;
+    const saturation = this.#o.saturation();
+    return saturation > maxInboxSaturation
+      ? `An inbox is ${Math.round(saturation * 100)} % full; the limit is ${Math.round(maxInboxSaturation * 100)} %.`
+      : null;
+  }
+
+  #decided(d: PlanDecision): void {
+    this.#waiters.decided(d);
+    const { plan } = d;
+    if (d.removed || plan.wakeAt === null || !isPlanLive(plan.status)) return;
+    this.#upkeep.wakeAt(plan.id, plan.wakeAt);
+  }
+
+  #answered(plan: Plan, token: number, answer: PlanAnswer): void {
+    void this.#prepare(plan.id, token, answer);
+  }
+
+  /** Everything that deciding the answer needs and that takes reading or making. */
+  async #prepare(id: number, token: number, given: PlanAnswer): Promise<void> {
+    const plan = this.#book.get(id);
+    if (plan === undefined || plan.token !== token) {
+      this.#calls.finished(id, token);
+      return;
+    }
+    let answer = given;
+    const changes = answer.kind === 'finished' || answer.kind === 'ended' ? answer.changes : undefined;
+    let items: Extract<PlanCommand, { kind: 'answer' }>['items'] = null;
+    try {
+      if (changes !== undefined) items = await this.resources.prepare(plan.resource, changes);
+    } catch (e) {
+      answer = { kind: 'failed', message: isTuttiError(e) ? e.message : String(e) };
+    }
+    const submission = answer.kind === 'batch' ? batchSubmission(this.#o.nextTaskId(), plan, answer.subtasks, this.#traits(plan.taskType)) : null;
+    this.#force({ kind: 'answer', plan: id, token, answer, submission, items });
+  }
+
+  #post(make: (done: Done) => PlanCommand): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const c = make((e) => (e === null ? resolve() : reject(e)));
+      if (this.keeper.inbox.offer(c)) this.#o.wake();
+      else reject(new TuttiError('BACKPRESSURE', 'Too many commands about plans are waiting.', { retryAfter: 1, details: { inbox: 'plan_keeper' } }));
+    });
+  }
+
+  #force(c: PlanCommand): void {
+    this.keeper.inbox.force(c);
+    this.#o.wake();
+  }
+
+  async #plan(planId: string): Promise<Plan> {
+    if (typeof planId !== 'string' || planId.split('__').length < 3)
+      throw new TuttiError('NOT_FOUND', `${JSON.stringify(planId)} is no plan id: it looks like <resource>__<task type>__<uuid>`, { field: 'planId' });
+    const live = this.#book.byPlanId(planId);
+    if (live !== undefined && !live.once) return live;
+    const stored = await this.#o.guard(() => this.#o.parts.store.planById(planId));
+    if (stored === null || stored.once) throw new TuttiError('NOT_FOUND', `there is no plan ${planId}`, { field: 'planId' });
+    return stored;
+  }
+
+  async #view(p: Plan): Promise<PlanView> {
+    const { store, graphs } = this.#o.parts;
+    const graph = (task: number): TaskGraph | undefined => graphs.get(task);
+    return await this.#o.guard(() => planView(p, { store, book: this.#book, graph, taskUuid: this.#o.taskUuid, enabled: () => this.enabled }));
+  }
+
+  #traits(name: string): TaskTypeTraits | null {
+    for (const h of this.#hosts) {
+      const t = h.taskType(name);
+      if (t !== null) return t;
+    }
+    return null;
+  }
+
+  #hostOf(name: string): GeneratorHost | undefined {
+    return this.#hosts.find((h) => h.taskType(name) !== null);
+  }
+
+  /** An alias stands for its type; an unknown name for itself. */
+  #canonical(name: string): string {
+    return this.#traits(name)?.name ?? name;
+  }
+}
+
+const ended = (p: Plan): TuttiError => new TuttiError('ILLEGAL_STATE', `The plan has ended: ${p.message}`, { details: { status: PLAN_STATUSES[p.status] } });

@@ -1,0 +1,145 @@
+/**
+ * What keeps plans going when nothing else does: the poll (spec/startree.md §5, the net beneath the turn that ends a batch), timers of calls
+ * that are tried again, the look at disk and memory, the sweep for plans of resources that are gone, and the removal of old ones.
+ */
+import { ChangeSet } from '../../core/changes.ts';
+import { LOST_BATCH, PlanPhase } from '../../core/plan.ts';
+import { isTaskTerminal } from '../../core/task-states.ts';
+import type { EngineParts } from '../engine-parts.ts';
+import type { PlanBook } from './plan-book.ts';
+import type { PlanCommand } from './plan-command.ts';
+import type { ResourceKinds } from './resource-kinds.ts';
+
+const LONGEST_MS = 60_000;
+
+export interface PlanUpkeepOptions {
+  parts: EngineParts;
+  book: PlanBook;
+  kinds: ResourceKinds;
+  force: (c: PlanCommand) => void;
+  /** Removes all plans of a resource. */
+  drop: (resource: string) => Promise<void>;
+  commit: (changes: ChangeSet) => Promise<boolean>;
+}
+
+export class PlanUpkeep {
+  readonly #o: PlanUpkeepOptions;
+  #cancels: (() => void)[] = [];
+  #stopped = false;
+  polledAt: number;
+  /** Why no batch may begin on this machine; null: nothing is known to be full. */
+  pressure: string | null = null;
+
+  constructor(o: PlanUpkeepOptions) {
+    this.#o = o;
+    this.polledAt = o.parts.host.now();
+  }
+
+  start(): void {
+    const { pollMs, orphanMs } = this.#o.parts.config.plans;
+    this.#every(0, pollMs, () => this.poll());
+    this.#every(1, orphanMs, async () => {
+      await this.sweep();
+      await this.#retire();
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const cancel of this.#cancels) cancel();
+    this.#cancels = [];
+  }
+
+  /** One look at every plan that has not ended. */
+  async poll(): Promise<void> {
+    const { book, parts } = this.#o;
+    this.polledAt = parts.host.now();
+    await this.#measure();
+    for (const p of book.all()) {
+      if (this.#stopped) return;
+      if (p.phase !== PlanPhase.batch || p.batchTask === null) {
+        this.#o.force({ kind: 'poke', plan: p.id });
+        continue;
+      }
+      if (parts.graphs.get(p.batchTask) !== undefined) continue;
+      const task = p.batchTask;
+      // A failed read is not "gone": it throws, and the next poll looks again.
+      const row = await parts.store.loadTask(task);
+      if (row !== null && !isTaskTerminal(row.state)) continue;
+      const total = row?.totalSteps ?? book.openBatch(p.id)?.total ?? 0;
+      const complete = row?.counts == null ? 0 : row.counts.complete + row.counts.resolved;
+      this.#o.force({ kind: 'end_batch', plan: p.id, end: { task, state: row?.state ?? LOST_BATCH, total, complete, units: complete } });
+    }
+  }
+
+  pokeAll(taskType?: string): void {
+    for (const p of this.#o.book.all()) if (taskType === undefined || p.taskType === taskType) this.#o.force({ kind: 'poke', plan: p.id });
+  }
+
+  /** Looks at the plan at that time; timers beyond a minute are the poll's business. */
+  wakeAt(plan: number, at: number): void {
+    const wait = at - this.#o.parts.host.now();
+    if (this.#stopped || wait > LONGEST_MS) return;
+    this.#o.parts.host.timer(Math.max(0, wait), () => {
+      if (!this.#stopped && this.#o.book.get(plan) !== undefined) this.#o.force({ kind: 'poke', plan });
+    });
+  }
+
+  /** Removes plans whose resource is gone. A kind that this process does not know, or that cannot be asked, is not "gone". */
+  async sweep(): Promise<number> {
+    const { kinds, parts } = this.#o;
+    let removed = 0;
+    for (const resource of await parts.store.plannedResources()) {
+      if (this.#stopped) return removed;
+      const plans = await parts.store.plansOf({ resource, newest: true, limit: 1 });
+      const kind = plans.length === 0 ? undefined : kinds.get(plans[0].kind);
+      if (kind === undefined) continue;
+      try {
+        if (await kind.exists(resource)) continue;
+      } catch (e) {
+        parts.host.log('warn', `whether ${resource} exists could not be asked: its plans stay`, { error: e instanceof Error ? e.message : String(e) });
+        continue;
+      }
+      await this.#o.drop(resource);
+      removed++;
+    }
+    return removed;
+  }
+
+  /** Ended plans by age and number. */
+  async #retire(): Promise<void> {
+    const { host, store, config } = this.#o.parts;
+    const { retentionMs, retentionCount } = config.plans;
+    for (;;) {
+      const ids = await store.endedPlans({ before: host.now() - retentionMs, keep: retentionCount, limit: 100 });
+      const changes = new ChangeSet();
+      for (const id of ids) {
+        const p = await store.planByNumber(id);
+        if (p !== null) changes.planRemovals.push({ plan: id, fromVersion: p.version });
+      }
+      if (changes.planRemovals.length === 0 || this.#stopped || !(await this.#o.commit(changes))) return;
+      if (ids.length < 100) return;
+    }
+  }
+
+  async #measure(): Promise<void> {
+    const { host, config } = this.#o.parts;
+    const { maxDiskPercent, maxMemoryPercent } = config.plans;
+    // What cannot be read does not block.
+    const found = await host.pressure?.().catch(() => null);
+    const disk = found?.diskPercent ?? 0;
+    const memory = found?.memoryPercent ?? 0;
+    if (disk > maxDiskPercent) this.pressure = `The disk is ${Math.round(disk)} % full; the limit is ${maxDiskPercent} %.`;
+    else if (memory > maxMemoryPercent) this.pressure = `The memory is ${Math.round(memory)} % full; the limit is ${maxMemoryPercent} %.`;
+    else this.pressure = null;
+  }
+
+  #every(slot: number, ms: number, work: () => Promise<void>): void {
+    if (this.#stopped) return;
+    this.#cancels[slot] = this.#o.parts.host.timer(Math.min(ms, 2 ** 31 - 1), () => {
+      work()
+        .catch((e: unknown) => this.#o.parts.host.log('warn', 'the upkeep of plans failed', { message: e instanceof Error ? e.message : String(e) }))
+        .finally(() => this.#every(slot, ms, work));
+    });
+  }
+}

@@ -1,0 +1,61 @@
+/** Plans and batches as views. A batch that runs is shown as far as it is. */
+import { LOST_BATCH, PLAN_SOURCES, PLAN_STATUSES, type Plan, type PlanBatch, isPlanLive } from '../../core/plan.ts';
+import type { TaskGraph } from '../../core/graph.ts';
+import type { Store } from '../../store/store.ts';
+import type { BatchView, PlanView } from '../plan-views.ts';
+import type { PlanBook } from './plan-book.ts';
+import { batchStateName } from './plan-state-names.ts';
+
+export interface PlanViewParts {
+  store: Store;
+  book: PlanBook;
+  graph: (task: number) => TaskGraph | undefined;
+  taskUuid: (task: number) => string;
+  enabled: () => boolean;
+}
+
+/** Batches shown with a plan: the newest of them. */
+const MAX_BATCHES = 10_000;
+
+export async function planView(p: Plan, o: PlanViewParts): Promise<PlanView> {
+  const records = await o.store.planBatches({ plan: p.id, from: Math.max(0, p.batches - MAX_BATCHES), limit: MAX_BATCHES });
+  const live = isPlanLive(p.status);
+  return {
+    planId: p.planId,
+    resource: p.resource,
+    taskType: p.taskType,
+    status: PLAN_STATUSES[p.status],
+    source: PLAN_SOURCES[p.source],
+    properties: p.properties,
+    batches: records.map((b) => batchView(b, p, o)),
+    inputsToProcess: p.total,
+    inputsBeingProcessed: p.inFlight,
+    inputsProcessed: p.processed,
+    inputUnit: p.inputUnit,
+    statusMessage: p.message,
+    customStats: p.customStats,
+    triggeredBy: p.triggeredBy,
+    createdAtMs: p.createdAt,
+    updatedAtMs: p.updatedAt,
+    endedAtMs: p.endedAt,
+    blocked: !live ? null : !o.enabled() ? 'Plans are switched off.' : (o.book.blocked.get(p.id) ?? null),
+  };
+}
+
+function batchView(b: PlanBatch, p: Plan, o: PlanViewParts): BatchView {
+  const g = b.finishedAt === null ? o.graph(b.task) : undefined;
+  const state = g?.taskState ?? b.state;
+  return {
+    batchSequence: b.seq,
+    submittedAtMs: b.submittedAt,
+    submittedTaskName: b.name,
+    taskState: state === LOST_BATCH ? null : batchStateName(state, b.finishedAt === null && o.book.stopped.has(p.taskType)),
+    taskId: o.taskUuid(b.task),
+    finishedAtMs: b.finishedAt,
+    subtasks:
+      g === undefined
+        ? { total: b.total, complete: b.complete, failed: b.failed, running: 0 }
+        : { total: g.size, complete: g.complete + g.resolved, failed: g.errors + g.cancelled, running: g.running },
+    inputs: b.units,
+  };
+}

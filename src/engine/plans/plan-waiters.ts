@@ -1,0 +1,61 @@
+/** Who waits for a plan: for its first batch (a trigger), or for its end. Told when the decision is durable. */
+import type { PlanDecision } from '../../core/decide-plan.ts';
+import { type Plan, PlanPhase, batchName } from '../../core/plan.ts';
+
+/** What a trigger's plan has come to. `later`: its generator failed or waits, and is called again. */
+export type FirstOutcome =
+  | { kind: 'batch'; task: number; name: string }
+  | { kind: 'nothing' }
+  | { kind: 'failed'; message: string }
+  | { kind: 'later'; message: string };
+
+export class PlanWaiters {
+  readonly #first = new Map<number, (o: FirstOutcome) => void>();
+  readonly #ended = new Map<number, ((p: Plan | null) => void)[]>();
+
+  /** Ask before the plan is created. */
+  first(plan: number): Promise<FirstOutcome> {
+    return new Promise((resolve) => this.#first.set(plan, resolve));
+  }
+
+  forget(plan: number): void {
+    this.#first.delete(plan);
+  }
+
+  /** Null: it was removed. */
+  ended(plan: number): Promise<Plan | null> {
+    return new Promise((resolve) => this.#ended.set(plan, [...(this.#ended.get(plan) ?? []), resolve]));
+  }
+
+  decided(d: PlanDecision): void {
+    const { plan } = d;
+    const tell = this.#first.get(plan.id);
+    const outcome = tell === undefined ? null : firstOf(d);
+    if (tell !== undefined && outcome !== null) {
+      this.#first.delete(plan.id);
+      tell(outcome);
+    }
+    if (plan.phase !== PlanPhase.over && !d.removed) return;
+    const waiters = this.#ended.get(plan.id);
+    if (waiters === undefined) return;
+    this.#ended.delete(plan.id);
+    for (const w of waiters) w(d.removed ? null : plan);
+  }
+
+  /** The engine stops: whoever waits is told to look again. */
+  close(): Map<number, ((p: Plan | null) => void)[]> {
+    const left = new Map(this.#ended);
+    this.#ended.clear();
+    return left;
+  }
+}
+
+function firstOf(d: PlanDecision): FirstOutcome | null {
+  const { plan } = d;
+  if (d.meters.includes('taskGenerationFailureCount'))
+    return d.removed || plan.phase === PlanPhase.over ? { kind: 'failed', message: plan.message } : { kind: 'later', message: plan.message };
+  if (plan.batches > 0) return { kind: 'batch', task: plan.batchTask ?? -1, name: batchName(plan, 0) };
+  if (d.removed || plan.phase === PlanPhase.over || plan.phase === PlanPhase.end) return { kind: 'nothing' };
+  if (d.blocked !== null) return { kind: 'later', message: d.blocked };
+  return plan.owner === null && plan.wakeAt !== null ? { kind: 'later', message: plan.message } : null;
+}

@@ -1,0 +1,16 @@
+/** Options with a name that means nothing are refused: one that is silently ignored is believed to work. */
+import { TuttiError } from '../core/errors.ts';
+import { nearestName } from '../core/nearest-name.ts';
+
+/** Throws INVALID_INPUT naming the option, and the one that was probably meant. `what`: who takes them; `within`: the option they stand in. */
+export function refuseUnknownOptions(what: string, given: unknown, known: readonly string[], within?: string): void {
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw new TuttiError('INVALID_INPUT', `${what}: ${within ?? 'the options'} must be an object`, { field: within ?? 'options' });
+  for (const name of Object.keys(given)) {
+    if (known.includes(name)) continue;
+    const field = within === undefined ? name : `${within}.${name}`;
+    const near = nearestName(name, known);
+    const hint = near === null ? `there are ${known.join(', ')}` : `did you mean ${within === undefined ? near : `${within}.${near}`}?`;
+    throw new TuttiError('INVALID_INPUT', `${what}: ${field} is no option; ${hint}`, { field });
+  }
+}

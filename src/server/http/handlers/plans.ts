@@ -1,0 +1,170 @@
+/** /tasks: task plans, their triggers and queues, as clients of a Pinot controller ask for them. */
+import type { FastifyReply } from 'fastify';
+import { RECENT_PLANS } from '../../../contract/plan-routes.ts';
+import { generatorRunsToWire, planToWire, scheduledToWire, startedToWire, taskTypeToWire } from '../../../contract/plan-to-wire.ts';
+import { isTuttiError } from '../../../core/errors.ts';
+import type { Plans, PlanView, TriggerRun } from '../../../engine/plan-views.ts';
+import { demand, demandListed, demandNamed, permissions } from '../authorise.ts';
+import type { Call, Handlers } from '../call.ts';
+
+type PlanHandlers = Handlers<
+  | 'listPlanIds'
+  | 'activePlans'
+  | 'activePlanIds'
+  | 'recentPlans'
+  | 'isPlanActive'
+  | 'getPlan'
+  | 'abortPlan'
+  | 'executeTaskType'
+  | 'scheduleTaskTypes'
+  | 'listTaskTypes'
+  | 'generatorDebug'
+  | 'stopQueue'
+  | 'resumeQueue'
+  | 'queueState'
+>;
+
+export const planHandlers: PlanHandlers = {
+  async listPlanIds(call) {
+    const { resource = '', taskType = '' } = filterOf(call.engine.plans, call.query);
+    return (await demandListed(call, resource)) ? call.engine.plans.planIds({ resource, taskType }) : [];
+  },
+
+  async activePlans(call) {
+    return (await active(call)).map((p) => planToWire(p));
+  },
+
+  async activePlanIds(call) {
+    return (await active(call)).map((p) => p.planId);
+  },
+
+  async recentPlans(call) {
+    const { query } = call;
+    const filter = filterOf(call.engine.plans, query);
+    const found = await call.engine.plans.recent({ ...filter, limit: query.limit ?? RECENT_PLANS });
+    return (await readable(call, filter.resource, found)).map((p) => planToWire(p, query.batches));
+  },
+
+  async isPlanActive(call) {
+    const { taskPlanId } = call.params;
+    await demandOwner(call, taskPlanId, 'read');
+    return sendJson(call.reply, await call.engine.plans.isActive(taskPlanId));
+  },
+
+  async getPlan(call) {
+    const { planId } = call.params;
+    await demandOwner(call, planId, 'read');
+    return planToWire(await call.engine.plans.plan(planId), call.query.batches);
+  },
+
+  async abortPlan(call) {
+    const { planId } = call.params;
+    await demandOwner(call, planId, 'abort');
+    const p = await call.engine.plans.abort(planId, { by: call.caller?.name, reason: call.query.reason });
+    return { status: p.status, planId, statusMessage: p.statusMessage };
+  },
+
+  async executeTaskType(call) {
+    const { body, engine, reply } = call;
+    const resource = body.tableName ?? body.resource ?? '';
+    await demandNamed(call, resource, 'trigger');
+    const begun = await engine.plans.trigger({
+      resource,
+      taskType: body.taskType,
+      settings: body.taskConfigs ?? {},
+      via: 'execute',
+      triggeredBy: call.caller?.name ?? null,
+    });
+    tellPlans(reply, begun.runs);
+    // A header holds printable characters only, and the reason may quote a path.
+    if (begun.blocked !== null) reply.header('x-tutti-blocked', begun.blocked.replace(/[^\x20-\x7e]/g, '?'));
+    return startedToWire(begun.runs);
+  },
+
+  async scheduleTaskTypes(call) {
+    const { query, engine, caller, reply } = call;
+    if (query.tableName !== undefined) await demandNamed(call, query.tableName, 'trigger');
+    const taskType = query.taskType === undefined ? undefined : engine.plans.taskType(query.taskType).name;
+    const results = await engine.plans.schedule({
+      taskType,
+      resource: query.tableName,
+      triggeredBy: caller?.name ?? null,
+      allowed: permissions(call, 'trigger'),
+    });
+    tellPlans(
+      reply,
+      results.flatMap((r) => r.runs),
+    );
+    return scheduledToWire(results, taskType);
+  },
+
+  listTaskTypes: ({ engine }) => engine.plans.taskTypes().map(taskTypeToWire),
+
+  async generatorDebug(call) {
+    const { tableNameWithType: resource } = call.params;
+    await demandNamed(call, resource, 'read');
+    const taskType = call.engine.plans.taskType(call.params.taskType).name;
+    return [generatorRunsToWire(resource, taskType, call.engine.plans.generatorRuns(resource, taskType))];
+  },
+
+  async stopQueue({ engine, params }) {
+    const { name } = engine.plans.taskType(params.taskType);
+    await engine.plans.stopQueue(name);
+    return { status: `No batch of ${name} begins until it is resumed.` };
+  },
+
+  async resumeQueue({ engine, params }) {
+    const { name } = engine.plans.taskType(params.taskType);
+    await engine.plans.resumeQueue(name);
+    return { status: `Batches of ${name} may begin.` };
+  },
+
+  async queueState({ engine, params, reply }) {
+    const { state } = await engine.plans.queue(engine.plans.taskType(params.taskType).name);
+    return sendJson(reply, state);
+  },
+};
+
+interface Filter {
+  resource?: string;
+  taskType?: string;
+}
+
+/** An alias stands for its type. A type that nobody has now may have had plans. */
+function filterOf(plans: Plans, q: { tableNameWithType?: string; resource?: string; taskType?: string }): Filter {
+  let { taskType } = q;
+  if (taskType !== undefined) {
+    try {
+      taskType = plans.taskType(taskType).name;
+    } catch (e) {
+      if (!isTuttiError(e) || e.code !== 'NOT_FOUND') throw e;
+    }
+  }
+  return { resource: q.tableNameWithType ?? q.resource, taskType };
+}
+
+async function active(call: Call<'activePlans' | 'activePlanIds'>): Promise<PlanView[]> {
+  const filter = filterOf(call.engine.plans, call.query);
+  return readable(call, filter.resource, await call.engine.plans.active(filter));
+}
+
+/** Of a resource that was named the caller is told that it is not theirs to see; of all others they see nothing. */
+async function readable(call: Pick<Call<'activePlans'>, 'engine' | 'caller'>, named: string | undefined, found: PlanView[]): Promise<PlanView[]> {
+  if (named !== undefined) return (await demandListed(call, named)) ? found : [];
+  const may = permissions(call, 'read');
+  const allowed = await Promise.all(found.map((p) => may(p.resource)));
+  return found.filter((_, i) => allowed[i]);
+}
+
+async function demandOwner(call: Pick<Call<'getPlan'>, 'engine' | 'caller'>, planId: string, action: 'read' | 'abort'): Promise<void> {
+  const { resource } = await call.engine.plans.owner(planId);
+  await demand(call, resource, action);
+}
+
+const tellPlans = (reply: FastifyReply, runs: readonly TriggerRun[]): void => {
+  const ids = runs.flatMap((r) => r.planId ?? []);
+  if (ids.length > 0) reply.header('x-tutti-plan-id', ids.join(','));
+};
+
+/** A document that is no object: clients of the controller read `true` and `"STOPPED"`. */
+const sendJson = (reply: FastifyReply, value: boolean | string): FastifyReply => reply.type('application/json; charset=utf-8').send(JSON.stringify(value));

@@ -1,0 +1,358 @@
+/**
+ * FileIngestionTask: the files of a folder become segments, one file to a subtask. What a batch loaded is seen with the commit that ends the
+ * batch; a full swap is seen with the commit that ends the plan, which names it as the table's current swap.
+ */
+import { lstat } from 'node:fs/promises';
+import path from 'node:path';
+import { type NextAnswer, type PlanContext, type Subtask, type TaskTypeDefinition, defineTaskType } from '../../sdk/plans/task-type.ts';
+import { SWAP_KEY } from '../segments.ts';
+import { attemptsOf, failedCount, failureStats, type FailedInputs, isFull, noFailures, showFailures } from './failed-inputs.ts';
+import { finishIngestion } from './finish-ingestion.ts';
+import { filePrefix, fileKey, foreignFiles, loadedFile } from './file-registry.ts';
+import { FolderListings, isWanted, placeAfter } from './folder-listings.ts';
+import { type IngestionSettings, ingestionSettings } from './ingestion-settings.ts';
+import { loadFile, type LoadInput, type LoadResult } from './load-file.ts';
+import { existingFolder } from './local-folder.ts';
+import {
+  counted,
+  countOf,
+  currentSwap,
+  type ItemWrites,
+  itemsOf,
+  MAX_WRITES,
+  planUuid,
+  removeSegment,
+  segmentsOf,
+  type TableTaskContext,
+} from './table-task-context.ts';
+
+export interface IngestionState {
+  folder: string;
+  /** The swap whose registry is read and written; null: there never was one. */
+  set: string | null;
+  /** What it loads is hidden until the plan's end makes `set` the table's current swap. */
+  swap: boolean;
+  phase: 'load' | 'remove' | 'done';
+  /** From 1: how often the folder is gone through, since files that failed are tried again. */
+  round: number;
+  /** Last path that was looked at, in the phase `remove` the last key. */
+  after: string | null;
+  /** Files that failed before, each in a batch of its own, so that none holds up another (consistent push). */
+  alone: boolean;
+  /** Something of this round is to be done again. */
+  again: boolean;
+  /** Nothing is left to load: only then may a swap switch. */
+  complete: boolean;
+  failed: FailedInputs;
+  files: number;
+  rows: number;
+  removed: number;
+  /** There are segments of swaps that came to nothing. */
+  leftovers: boolean;
+}
+
+export interface RemoveInput {
+  kind: 'remove';
+  folder: string;
+  include: string;
+  exclude: string | null;
+  round: number;
+  files: readonly { key: string; path: string }[];
+}
+
+export interface RemoveResult {
+  kind: 'remove';
+  /** Keys of those that are not there. */
+  gone: string[];
+}
+
+export type IngestionInput = LoadInput | RemoveInput;
+export type IngestionResult = LoadResult | RemoveResult;
+
+/** Files that one subtask takes out of the table. */
+const REMOVED_AT_ONCE = 500;
+/** Files looked at together. */
+const LOOK = 64;
+
+type Context = PlanContext<IngestionState>;
+type Answer = NextAnswer<IngestionState, IngestionInput>;
+
+export function fileIngestion(x: TableTaskContext): TaskTypeDefinition<IngestionState, IngestionInput, IngestionResult> {
+  const listings = new FolderListings();
+  const settingsOf = (ctx: Pick<PlanContext, 'properties'>): IngestionSettings => ingestionSettings(ctx.properties, x.inputRoots).settings;
+  const list = (ctx: Pick<PlanContext, 'planId'>, o: IngestionSettings, folder: string, round: string): Promise<readonly string[]> =>
+    listings.files(`${ctx.planId} ${round}`, { folder, include: o.include, exclude: o.exclude });
+
+  /** A file that is to be loaded; null: it is loaded, gone or too young. */
+  const look = async (
+    ctx: Context | PlanContext<null>,
+    o: IngestionSettings,
+    folder: string,
+    set: string | null,
+    swap: boolean,
+    file: string,
+  ): Promise<{ path: string; size: number; mtimeMs: number } | null> => {
+    let found: { isFile(): boolean; size: number; mtimeMs: number };
+    try {
+      found = await lstat(path.join(folder, file));
+    } catch (e) {
+      if ((e as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      throw e;
+    }
+    if (!found.isFile() || x.now() - found.mtimeMs < o.minAgeMs) return null;
+    const item = await ctx.item(fileKey(set, file));
+    if (item !== null) {
+      const known = loadedFile(item);
+      if ((o.mode === 'append' && !swap) || (known.size === found.size && known.mtimeMs === found.mtimeMs)) return null;
+    }
+    return { path: file, size: found.size, mtimeMs: found.mtimeMs };
+  };
+
+  return defineTaskType<IngestionState, IngestionInput, IngestionResult>({
+    name: 'FileIngestionTask',
+    description: 'Loads files of a folder into a table, as they come or as its mirror image.',
+    inputUnit: 'files',
+    callTimeout: '10m',
+    validate: (settings, resource) => {
+      const { problems } = ingestionSettings(settings, x.inputRoots);
+      if (resource.endsWith('_REALTIME')) problems.push(`${resource} is filled row by row: FileIngestionTask fills OFFLINE tables`);
+      return problems;
+    },
+
+    async startPlan(ctx) {
+      const o = settingsOf(ctx);
+      const folder = await existingFolder('inputDirURI', o.folder);
+      const swap = o.consistency === 'swap';
+      const current = await currentSwap(ctx);
+      const set = swap ? planUuid(ctx.planId) : current;
+      const files = await list(ctx, o, folder, '1');
+      let due = 0;
+      for (let at = 0; at < files.length; at += LOOK) {
+        ctx.signal.throwIfAborted();
+        const looked = await Promise.all(files.slice(at, at + LOOK).map((f) => look(ctx, o, folder, set, swap, f)));
+        due += looked.filter((f) => f !== null).length;
+      }
+      let leftovers = (await foreignFiles(ctx, [current, set]).next()).done !== true;
+      for await (const { segment } of segmentsOf(ctx)) {
+        if (segment.swap === current) continue;
+        leftovers = true;
+        break;
+      }
+      return {
+        state: {
+          folder,
+          set,
+          swap,
+          phase: 'load',
+          round: 1,
+          after: null,
+          alone: false,
+          again: false,
+          complete: false,
+          failed: noFailures(),
+          files: 0,
+          rows: 0,
+          removed: 0,
+          leftovers,
+        },
+        inputsToProcess: due,
+      };
+    },
+
+    async nextBatch(ctx) {
+      const o = settingsOf(ctx);
+      const limit = Math.min(o.batchSize, ctx.maxSubtasks);
+      let s = ctx.state;
+      for (;;) {
+        ctx.signal.throwIfAborted();
+        switch (s.phase) {
+          case 'load': {
+            const picked = await pickFiles(ctx, o, s, s.alone ? 1 : limit);
+            if (picked.answer !== null) return picked.answer;
+            s = afterRound(o, s);
+            continue;
+          }
+          case 'remove': {
+            const removal = await pickRemoved(ctx, o, s);
+            if (removal !== null) return removal;
+            s = { ...s, phase: 'done' };
+            continue;
+          }
+          case 'done':
+            return end(ctx, o, s);
+          default:
+            return s.phase satisfies never;
+        }
+      }
+    },
+
+    onBatchFinished: (ctx, batch) => finishIngestion(x, settingsOf(ctx), ctx, batch),
+
+    async onPlanEnd(ctx, status, message) {
+      for (let round = 1; round <= (ctx.state?.round ?? 0); round++) listings.forget(`${ctx.planId} ${round}`);
+      listings.forget(`${ctx.planId} remove`);
+      const s: IngestionState | null = ctx.state;
+      if (s === null || !s.swap) return;
+      const current = await currentSwap(ctx);
+      // It has switched: this call was made again after a commit that nobody heard of.
+      if (current === s.set) return;
+      if (status === 'COMPLETED' && s.complete && failedCount(s.failed) === 0 && s.files > 0) {
+        const w: ItemWrites = { put: [], remove: [] };
+        const old = await ctx.item(SWAP_KEY);
+        w.put.push({ key: SWAP_KEY, body: { swap: s.set!, plan: ctx.planId, at: x.now(), before: current }, expect: old?.version ?? null });
+        const left = await addRemoved(ctx, w, x.now(), (swap) => swap === current, filePrefix(current));
+        const rest = left ? ' The rest of the old segments are hidden, and removed by the next plan.' : '';
+        return { message: `${message} The table has switched to swap ${s.set}.${rest}`, changes: w };
+      }
+      const w: ItemWrites = { put: [], remove: [] };
+      await addRemoved(ctx, w, x.now(), (swap) => swap === s.set, filePrefix(s.set));
+      return { message: `${message} The table is as it was: not everything was loaded, so there was no swap.`, changes: w };
+    },
+
+    subtask: async (ctx) => (ctx.input.kind === 'load' ? loadFile(x, ctx.input, ctx.signal) : { kind: 'remove', gone: await missing(ctx.input) }),
+  });
+
+  async function pickFiles(ctx: Context, o: IngestionSettings, s: IngestionState, limit: number): Promise<{ answer: Answer | null }> {
+    const files = await list(ctx, o, s.folder, String(s.round));
+    const picked: { path: string; size: number; mtimeMs: number }[] = [];
+    // One more than is taken says whether there is more.
+    for (let at = placeAfter(files, s.after); at < files.length && picked.length <= limit; at += LOOK) {
+      ctx.signal.throwIfAborted();
+      const eligible = files.slice(at, at + LOOK).filter((f) => isDue(o, s, f));
+      const looked = await Promise.all(eligible.map((f) => look(ctx, o, s.folder, s.set, s.swap, f)));
+      for (const f of looked) if (f !== null && picked.length <= limit) picked.push(f);
+    }
+    if (picked.length === 0) return { answer: null };
+    const taken = picked.slice(0, limit);
+    const last = picked.length <= limit;
+    const base = `${planUuid(ctx.planId)}-${ctx.batches}`;
+    const subtasks = taken.map(
+      (f, i): Subtask<IngestionInput> => ({
+        name: `file-${i}`,
+        input: {
+          kind: 'load',
+          resource: ctx.resource,
+          folder: s.folder,
+          ...f,
+          name: `${base}-${i}`,
+          round: s.round,
+          maxRows: o.maxRowsPerSegment,
+          file: o.file,
+        },
+      }),
+    );
+    const again = s.round > 1;
+    return {
+      answer: {
+        kind: 'batch',
+        subtasks,
+        state: { ...s, after: taken.at(-1)!.path, complete: last },
+        countFailures: !again,
+        message: `Loads ${counted(taken.length, 'file')}, ${taken[0].path} and on${again ? `, round ${s.round}` : ''}.`,
+      },
+    };
+  }
+
+  async function pickRemoved(ctx: Context, o: IngestionSettings, s: IngestionState): Promise<Answer | null> {
+    const files = await list(ctx, o, s.folder, 'remove');
+    const picked: { key: string; path: string }[] = [];
+    let writes = 0;
+    for await (const item of itemsOf(ctx, filePrefix(s.set), s.after ?? undefined)) {
+      const { path: known, segments } = loadedFile(item);
+      const at = placeAfter(files, known) - 1;
+      if (files[at] === known) continue;
+      // Each segment goes, and its file is noted as garbage.
+      const own = 1 + 2 * segments.length;
+      if (picked.length > 0 && (picked.length >= REMOVED_AT_ONCE || writes + own > MAX_WRITES)) break;
+      picked.push({ key: item.key, path: known });
+      writes += own;
+    }
+    if (picked.length === 0) return null;
+    if (files.length === 0 && !o.mayEmpty) {
+      return {
+        kind: 'abort',
+        reason: `No file of ${s.folder} matches ${o.include}, and the table has ${counted(picked.length, 'file')} or more: set syncEmptyFolder to "true" if it is to be emptied.`,
+      };
+    }
+    return {
+      kind: 'batch',
+      subtasks: [
+        {
+          name: 'removed-files',
+          units: picked.length,
+          input: { kind: 'remove', folder: s.folder, include: o.include, exclude: o.exclude, round: s.round, files: picked },
+        },
+      ],
+      state: { ...s, after: picked.at(-1)!.key },
+      message: `Takes out ${counted(picked.length, 'file')} that ${picked.length === 1 ? 'is' : 'are'} gone.`,
+    };
+  }
+}
+
+/** Whether a file is looked at in this pass of this round. */
+function isDue(o: IngestionSettings, s: IngestionState, file: string): boolean {
+  const attempts = attemptsOf(s.failed, file);
+  if (attempts >= o.maxAttempts) return false;
+  return o.consistency !== 'batch' || attempts > 0 === s.alone;
+}
+
+/** The folder was gone through: what comes now. */
+function afterRound(o: IngestionSettings, s: IngestionState): IngestionState {
+  const retries = Object.values(s.failed.known).some((f) => f.attempts < o.maxAttempts);
+  if (o.consistency === 'batch') {
+    if (!s.alone && s.again && !isFull(s.failed)) return { ...s, round: s.round + 1, after: null, again: false };
+    if (retries) return { ...s, round: s.round + 1, after: null, again: false, alone: true };
+  } else if (s.again && s.round < o.maxAttempts) return { ...s, round: s.round + 1, after: null, again: false };
+  const mirrors = o.mode === 'sync' && !s.swap;
+  return { ...s, phase: mirrors ? 'remove' : 'done', after: null, alone: false };
+}
+
+function end(ctx: Context, o: IngestionSettings, s: IngestionState): Answer {
+  const failed = failedCount(s.failed);
+  const stats = ingestionStats(s);
+  if (failed > 0 && s.swap) return { kind: 'abort', reason: `No swap: ${showFailures(s.failed, 'file')}` };
+  if (o.consistency === 'batch' && isFull(s.failed)) return { kind: 'abort', reason: `Too many files failed: ${showFailures(s.failed, 'file')}` };
+  if (ctx.batches === 0) return { kind: 'done', message: `Nothing to load: no file of ${s.folder} that matches ${o.include} is new.` };
+  const parts = [`${counted(s.files, 'file')} loaded (${counted(s.rows, 'row')})`];
+  if (s.removed > 0) parts.push(`${counted(s.removed, 'file')} taken out`);
+  if (failed > 0) parts.push(showFailures(s.failed, 'file'));
+  return { kind: 'done', message: `${parts.join('; ')}.`, state: { ...s, complete: true }, customStats: stats };
+}
+
+export const ingestionStats = (s: IngestionState): Record<string, string> => ({
+  files: String(s.files),
+  rows: String(s.rows),
+  removedFiles: String(s.removed),
+  ...failureStats(s.failed, 'Files'),
+});
+
+/** As much as one commit can take of segments and of the registry. Returns whether there is more. */
+async function addRemoved(ctx: Context, w: ItemWrites, at: number, dead: (swap: string | null) => boolean, registry: string): Promise<boolean> {
+  for await (const stored of segmentsOf(ctx)) {
+    if (!dead(stored.segment.swap)) continue;
+    if (countOf(w) >= MAX_WRITES) return true;
+    removeSegment(w, stored, at);
+  }
+  for await (const item of itemsOf(ctx, registry)) {
+    if (countOf(w) >= MAX_WRITES) return true;
+    w.remove.push({ key: item.key, expect: item.version });
+  }
+  return false;
+}
+
+async function missing(i: RemoveInput): Promise<string[]> {
+  await existingFolder('inputDirURI', i.folder);
+  const gone: string[] = [];
+  for (const { key, path: file } of i.files) {
+    let there = isWanted(file, i.include, i.exclude);
+    try {
+      there &&= (await lstat(path.join(i.folder, file))).isFile();
+    } catch (e) {
+      const { code } = e as NodeJS.ErrnoException;
+      if (code !== 'ENOENT' && code !== 'ENOTDIR') throw e;
+      there = false;
+    }
+    if (!there) gone.push(key);
+  }
+  return gone;
+}

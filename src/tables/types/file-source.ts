@@ -1,0 +1,112 @@
+/** A file of any of the formats as something to select a table's columns from. What is missing in the file is NULL, what is more is left out. */
+import type { DuckSession } from '../duckdb.ts';
+import type { TableColumn } from '../tables.ts';
+import { quoteName, quotePath, quoteText } from '../sql-text.ts';
+import { readCsvHeader } from './csv-header.ts';
+
+export const INPUT_FORMATS = ['auto', 'csv', 'json', 'jsonl', 'parquet'] as const;
+export type InputFormat = (typeof INPUT_FORMATS)[number];
+
+export interface FileOptions {
+  format: InputFormat;
+  /** Of CSV; null: the likeliest one in the header. */
+  delimiter: string | null;
+  /** Whether the first line of CSV names the columns; if not, they are the table's, in their order. */
+  header: boolean;
+  /** As strftime writes them; null: ISO. */
+  timestampFormat: string | null;
+  dateFormat: string | null;
+}
+
+export interface FileSource {
+  format: Exclude<InputFormat, 'auto'>;
+  /** Stands behind FROM. */
+  from: string;
+  /** In the order of the table's columns. */
+  select: string;
+}
+
+const BY_EXTENSION: Record<string, Exclude<InputFormat, 'auto'>> = {
+  csv: 'csv',
+  tsv: 'csv',
+  txt: 'csv',
+  json: 'json',
+  jsonl: 'jsonl',
+  ndjson: 'jsonl',
+  parquet: 'parquet',
+};
+
+/** Null: its name does not say. */
+export function formatOf(file: string, format: InputFormat): Exclude<InputFormat, 'auto'> | null {
+  if (format !== 'auto') return format;
+  const match = /\.([a-z]+)(\.gz)?$/.exec(file.toLowerCase());
+  const found = match === null ? undefined : BY_EXTENSION[match[1]];
+  return found === undefined || (found === 'parquet' && match![2] !== undefined) ? null : found;
+}
+
+const sameName = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
+
+/** Null: there is nothing in the file. `file` is a path that DuckDB can open, `name` what people call it. */
+export async function fileSource(
+  s: DuckSession,
+  file: string,
+  name: string,
+  columns: readonly TableColumn[],
+  o: FileOptions,
+  signal?: AbortSignal,
+): Promise<FileSource | null> {
+  const format = formatOf(name, o.format);
+  if (format === null) throw new Error('its name does not say its format: set inputFormat to csv, json, jsonl or parquet');
+  switch (format) {
+    case 'csv':
+      return csvSource(file, columns, o, signal);
+    case 'json':
+    case 'jsonl': {
+      // Left to guess, DuckDB may take a record for a value; told the columns, it takes what it finds under their names.
+      const types = columns.map((c) => `${quoteText(c.name)}: ${quoteText(c.type)}`).join(', ');
+      const from = `read_json(${quotePath(file)}, format=${format === 'json' ? `'auto'` : `'newline_delimited'`}, columns={${types}}${formatsOf(o)})`;
+      return { format, from, select: columns.map((c) => quoteName(c.name)).join(', ') };
+    }
+    case 'parquet': {
+      const from = `read_parquet(${quotePath(file)})`;
+      const has = await s.describe(from);
+      const select = columns.map((c) => {
+        const found = has.find((h) => sameName(h.name, c.name));
+        const value = found === undefined ? 'NULL' : quoteName(found.name);
+        return `CAST(${value} AS ${c.type}) AS ${quoteName(c.name)}`;
+      });
+      return { format, from, select: select.join(', ') };
+    }
+    default:
+      return format satisfies never;
+  }
+}
+
+const formatsOf = (o: FileOptions): string =>
+  (o.timestampFormat === null ? '' : `, timestampformat=${quoteText(o.timestampFormat)}`) +
+  (o.dateFormat === null ? '' : `, dateformat=${quoteText(o.dateFormat)}`);
+
+async function csvSource(file: string, columns: readonly TableColumn[], o: FileOptions, signal: AbortSignal | undefined): Promise<FileSource | null> {
+  const first = await readCsvHeader(file, o.delimiter, signal);
+  if (first === null) return null;
+  const names = o.header ? first.names : first.names.map((_, i) => columns[i]?.name ?? `field ${i + 1}`);
+  const seen = new Set<string>();
+  const types: string[] = [];
+  names.forEach((given, i) => {
+    const found = columns.find((c) => sameName(c.name, given));
+    const used = found?.name ?? (given === '' || given.includes('\0') ? `field ${i + 1}` : given);
+    if (seen.has(used.toLowerCase())) {
+      if (found !== undefined) throw new Error(`line 1: the header names column ${used} twice`);
+      // Nobody reads it: any name of its own will do.
+      types.push(`${quoteText(`${used} (field ${i + 1})`)}: 'VARCHAR'`);
+      return;
+    }
+    seen.add(used.toLowerCase());
+    types.push(`${quoteText(used)}: ${quoteText(found?.type ?? 'VARCHAR')}`);
+  });
+  const from =
+    `read_csv(${quotePath(file)}, auto_detect=false, header=${o.header}, delim=${quoteText(first.delimiter)}, quote='"', escape='"', ` +
+    `columns={${types.join(', ')}}${formatsOf(o)})`;
+  const select = columns.map((c) => (seen.has(c.name.toLowerCase()) ? quoteName(c.name) : `CAST(NULL AS ${c.type}) AS ${quoteName(c.name)}`));
+  return { format: 'csv', from, select: select.join(', ') };
+}

@@ -1,0 +1,69 @@
+/** The files of a folder, deep, in the order of their paths. Links are not followed; what begins with `.` or `_` is nobody's data. */
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+
+/** Listings kept at once. */
+const KEPT = 8;
+
+/** A pattern without `/` is about the file's name, one with it about the path below the folder. */
+export function matchesPattern(file: string, pattern: string): boolean {
+  const glob = pattern.replace(/^glob:/, '');
+  return path.posix.matchesGlob(glob.includes('/') ? file : path.posix.basename(file), glob);
+}
+
+export const isWanted = (file: string, include: string, exclude: string | null): boolean =>
+  matchesPattern(file, include) && (exclude === null || !matchesPattern(file, exclude));
+
+async function listFiles(folder: string, keep: (file: string) => boolean): Promise<string[]> {
+  const files: string[] = [];
+  const folders = [''];
+  for (let at = folders.pop(); at !== undefined; at = folders.pop()) {
+    for (const entry of await readdir(path.join(folder, at), { withFileTypes: true })) {
+      if (entry.name.startsWith('.') || entry.name.startsWith('_')) continue;
+      const file = at === '' ? entry.name : `${at}/${entry.name}`;
+      if (entry.isDirectory()) folders.push(file);
+      else if (entry.isFile() && keep(file)) files.push(file);
+    }
+  }
+  return files.sort();
+}
+
+/**
+ * A plan walks through a folder batch by batch. Its listing is kept between the calls, so that a folder of 100,000 files is not read anew
+ * for every ten of them. Only a saving: after a restart the folder is listed again, and the plan goes on behind the last path it had.
+ */
+export class FolderListings {
+  readonly #kept = new Map<string, Promise<string[]>>();
+
+  /** `key` names plan and round: what is new in the folder is seen in the next one. */
+  async files(key: string, o: { folder: string; include: string; exclude: string | null }): Promise<readonly string[]> {
+    let listing = this.#kept.get(key);
+    if (listing === undefined) {
+      listing = listFiles(o.folder, (f) => isWanted(f, o.include, o.exclude));
+      this.#kept.set(key, listing);
+      listing.catch(() => this.#kept.delete(key));
+      for (const old of this.#kept.keys()) {
+        if (this.#kept.size <= KEPT) break;
+        this.#kept.delete(old);
+      }
+    }
+    return listing;
+  }
+
+  forget(key: string): void {
+    this.#kept.delete(key);
+  }
+}
+
+/** Place of the first path after this one. */
+export function placeAfter(files: readonly string[], after: string | null): number {
+  if (after === null) return 0;
+  let low = 0;
+  let high = files.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (files[middle] <= after) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,44 @@
+/** Folders of this machine that settings name: as a path, or as a `file://` address. */
+import { realpath, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { PermanentError } from '../../sdk/handler-errors.ts';
+
+/** An absolute path; null: it is the address of something else. */
+export function localPath(uri: string): string | null {
+  if (/^file:/i.test(uri)) {
+    try {
+      return fileURLToPath(uri);
+    } catch {
+      return null;
+    }
+  }
+  // Two letters at least: `C:\data` is a path.
+  if (/^[a-z][a-z0-9+.-]+:/i.test(uri)) return null;
+  return path.resolve(uri);
+}
+
+export const NOT_LOCAL = 'must be a folder of this machine, as a path or file:// address';
+
+/** The folder itself, whatever links lead to it. One that is not there is never taken for an empty one. */
+export async function existingFolder(key: string, folder: string): Promise<string> {
+  try {
+    const real = await realpath(folder);
+    if ((await stat(real)).isDirectory()) return real;
+  } catch (e) {
+    throw new PermanentError(`${key}: the folder ${folder} cannot be read (${String((e as NodeJS.ErrnoException).code)})`, {
+      code: 'folder_unreadable',
+      cause: e,
+    });
+  }
+  throw new PermanentError(`${key}: ${folder} is no folder`, { code: 'folder_unreadable' });
+}
+
+export const isInside = (folder: string, file: string): boolean => {
+  const way = path.relative(folder, file);
+  return way !== '' && way !== '..' && !way.startsWith(`..${path.sep}`) && !path.isAbsolute(way);
+};
+
+/** Null: every folder may be used. */
+export const isAllowed = (folder: string, roots: readonly string[] | null): boolean =>
+  roots === null || roots.some((root) => path.resolve(root) === path.resolve(folder) || isInside(path.resolve(root), path.resolve(folder)));

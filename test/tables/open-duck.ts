@@ -1,0 +1,44 @@
+/** DuckDB and segments in a folder that goes with the test. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { TestContext } from 'node:test';
+import { Duck } from '../../src/tables/duckdb.ts';
+import { Segments } from '../../src/tables/segments.ts';
+import { MemoryResources } from './memory-resources.ts';
+
+export function realTimer(ms: number, fn: () => void): () => void {
+  const timer = setTimeout(fn, ms);
+  timer.unref();
+  return () => clearTimeout(timer);
+}
+
+export function testFolder(t: TestContext): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'tutti-tables-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+export function openDuck(t: TestContext, folder = testFolder(t), o: { memory?: string } = {}): Duck {
+  const duck = new Duck({ tempFolder: path.join(folder, 'tmp'), memory: o.memory ?? '256MB', threads: 2, timer: realTimer });
+  t.after(() => duck.close());
+  return duck;
+}
+
+export interface TestSegments {
+  folder: string;
+  duck: Duck;
+  segments: Segments;
+  resources: MemoryResources;
+  clock: { now: number };
+}
+
+export function openSegments(t: TestContext): TestSegments {
+  const folder = testFolder(t);
+  const duck = openDuck(t, folder);
+  const resources = new MemoryResources();
+  const clock = { now: Date.now() };
+  let uuids = 0;
+  const segments = new Segments({ folder: path.join(folder, 'tables'), duck, resources, now: () => clock.now, uuid: () => `u${++uuids}` });
+  return { folder, duck, segments, resources, clock };
+}

@@ -2,6 +2,7 @@
 const EXAMPLES: Readonly<Record<string, () => Promise<{ run: (args: string[]) => Promise<number> }>>> = {
   upload: () => import('./upload/run.ts'),
   csv: () => import('./csv-inventory.ts'),
+  backfill: () => import('./backfill/run.ts'),
 };
 
 const [name, ...args] = process.argv.slice(2);

@@ -20,7 +20,7 @@ import { HookRegistry } from './sdk/hooks.ts';
 import { type ScheduleOptions, scheduleRequestOf } from './sdk/schedules.ts';
 import { LocalGeneratorHost } from './sdk/plans/local-generator-host.ts';
 import { type PlanOptions, planSettings } from './sdk/plans/plan-options.ts';
-import { type ResourceKindDefinition, resourceKindOf } from './sdk/plans/resource-kind.ts';
+import { type ResourceKindOptions, resourceKindOf } from './sdk/plans/resource-kind.ts';
 import type { AnyTaskType } from './sdk/plans/task-type.ts';
 import { TaskHandle as Task } from './sdk/task-handle.ts';
 import type { AnyTemplate } from './sdk/template.ts';
@@ -62,13 +62,14 @@ export { handler, type HandlerCode, type HandlerDefinition } from './sdk/handler
 export type { Hooks, StepOutcome } from './sdk/hooks.ts';
 export { PlanHandle } from './sdk/plans/plan-handle.ts';
 export { defineResourceKind, type ResourceKindDefinition, type ResourceKindOptions } from './sdk/plans/resource-kind.ts';
-export type { PlanSettings, RunOptions, TaskPlans } from './sdk/plans/task-plans.ts';
+export type { RunOptions, RunSettings, TaskPlans } from './sdk/plans/task-plans.ts';
 export {
   type AnyTaskType,
   type BatchOutcome,
   defineTaskType,
   type EndAnswer,
   type FinishAnswer,
+  type ItemChanges,
   type NextAnswer,
   type PlanContext,
   type StartAnswer,
@@ -113,7 +114,7 @@ export interface OpenOptions {
   /** What `defineTaskType` gives: generators of task plans, and the code of their subtasks. */
   taskTypes?: Iterable<AnyTaskType>;
   /** What plans work on: what `defineResourceKind` gives. */
-  resourceKinds?: Iterable<ResourceKindDefinition>;
+  resourceKinds?: Iterable<ResourceKindOptions>;
   /** Handlers run at once. Default 50; 0: this process runs none. */
   slots?: number;
   /** Another graph under a known version becomes a revision instead of a TEMPLATE_CONFLICT. Default false. */
@@ -306,7 +307,10 @@ const compose = async (o: OpenOptions, config: EngineConfig, declared?: readonly
     onFailure: (call, e) => host.log('warn', `${call} failed`, { error: e instanceof Error ? (e.stack ?? e.message) : String(e) }),
   });
   generators.register(o.taskTypes ?? []);
-  const kinds = [...(o.resourceKinds ?? [])];
+  const kinds = [...(o.resourceKinds ?? [])].map((kind) => resourceKindOf(kind, () => resources()));
+  let resources = (): Engine['resources'] => {
+    throw new TuttiError('SHUTTING_DOWN', 'the engine is not open yet');
+  };
 
   const store = openStore(o.store, host);
   try {
@@ -328,7 +332,8 @@ const compose = async (o: OpenOptions, config: EngineConfig, declared?: readonly
       pause: () => nextRound(),
       onFault: (e) => host.log('error', 'the local worker met what should not happen', { error: String(e) }),
     });
-    for (const kind of kinds) engine.addResourceKind(resourceKindOf(kind, () => engine.resources));
+    resources = () => engine.resources;
+    for (const kind of kinds) engine.addResourceKind(kind);
     generators.connect(engine.planWorkers);
     engine.scheduling.start();
     // Timers of the engine never hold the process; an engine that is open does, or a task waiting for its retry would be left behind.

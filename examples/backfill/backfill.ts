@@ -29,19 +29,18 @@ export const backfill = defineTaskType({
   async startPlan(ctx) {
     const feed = (await ctx.resourceBody()) as Feed;
     const { rows } = await ask<{ rows: number }>(`${feed.url}/count`, ctx.signal);
-    const full = (await ctx.items({ prefix: 'page/' })).filter((item) => (item.body as { rows: number }).rows === PAGE_ROWS);
-    const pages = Math.ceil(rows / PAGE_ROWS);
-    return { state: { feed, pages, next: full.length, again: [] as number[] }, inputsToProcess: Math.max(0, pages - full.length) };
+    const items = await ctx.items({ prefix: 'page/', limit: 10_000 });
+    const full = new Set(items.filter((item) => (item.body as { rows: number }).rows === PAGE_ROWS).map((item) => Number(item.key.slice(5))));
+    const missing = Array.from({ length: Math.ceil(rows / PAGE_ROWS) }, (_, page) => page).filter((page) => !full.has(page));
+    return { state: { feed, missing }, inputsToProcess: missing.length };
   },
 
   // Called again with the same state it gives the same pages.
-  nextBatch({ state: { feed, pages, next, again }, properties }) {
+  nextBatch({ state: { feed, missing }, properties }) {
     const size = Number(properties.pagesPerBatch ?? 5);
-    const fresh = Array.from({ length: Math.max(0, Math.min(size - again.length, pages - next)) }, (_, i) => next + i);
-    const batch = [...again.slice(0, size), ...fresh];
-    if (batch.length === 0) return { kind: 'done', message: `All ${pages} pages are there.` };
-    const state = { feed, pages, next: next + fresh.length, again: again.slice(size) };
-    return { kind: 'batch', subtasks: batch.map((page) => ({ name: `page ${page}`, input: { feed, page } })), state };
+    if (missing.length === 0) return { kind: 'done', message: 'Every page is there.' };
+    const subtasks = missing.slice(0, size).map((page) => ({ name: `page ${page}`, input: { feed, page } }));
+    return { kind: 'batch', subtasks, state: { feed, missing: missing.slice(size) } };
   },
 
   // May run twice: the same page lands in the same file, in one move.
@@ -56,12 +55,12 @@ export const backfill = defineTaskType({
 
   // One commit: the batch has ended, its pages are in the register, and what failed is to come again.
   async onBatchFinished({ state }, batch) {
-    const put: { key: string; body: { file: string; rows: number } }[] = [];
-    const again = [...state.again];
+    const put: { key: string; body: unknown }[] = [];
+    const failed: number[] = [];
     for await (const s of batch.subtasks) {
-      if (s.state === 'complete') put.push({ key: `page/${String(s.input.page).padStart(5, '0')}`, body: { ...s.result } });
-      else again.push(s.input.page);
+      if (s.state === 'complete') put.push({ key: `page/${String(s.input.page).padStart(5, '0')}`, body: s.result });
+      else failed.push(s.input.page);
     }
-    return { state: { ...state, again }, changes: { put } };
+    return { state: { ...state, missing: [...state.missing, ...failed] }, changes: { put } };
   },
 });

@@ -18,7 +18,8 @@ export async function startOrdersFeed(rows: number): Promise<OrdersFeed> {
   const server = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '/', feed.url);
     feed.requests.push(`${pathname}${searchParams.size === 0 ? '' : `?${searchParams}`}`);
-    const reply = (status: number, body: unknown): void => void response.writeHead(status, { 'content-type': 'application/json', connection: 'close' }).end(JSON.stringify(body));
+    const reply = (status: number, body: unknown): void =>
+      void response.writeHead(status, { 'content-type': 'application/json', connection: 'close' }).end(JSON.stringify(body));
     if (pathname === '/count') return reply(200, { rows: feed.rows });
     const [from, limit] = [Number(searchParams.get('from')), Number(searchParams.get('limit'))];
     const failures = feed.missing.get(from) ?? 0;

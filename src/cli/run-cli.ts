@@ -12,6 +12,7 @@ import { addEvents } from './commands/events.ts';
 import { addExplain } from './commands/explain.ts';
 import { addHandlers } from './commands/handlers.ts';
 import { addLs } from './commands/ls.ts';
+import { addPlan } from './commands/plan.ts';
 import { addRetry } from './commands/retry.ts';
 import { addRun } from './commands/run.ts';
 import { addSchedule } from './commands/schedule.ts';
@@ -48,6 +49,7 @@ export const buildProgram = (ctx: CommandContext): Command => {
   addCancel(program, ctx);
   addRetry(program, ctx);
   addCopy(program, ctx);
+  addPlan(program, ctx);
   addTemplate(program, ctx);
   addSchedule(program, ctx);
   addHandlers(program, ctx);

@@ -13,6 +13,8 @@ The server describes itself: an explorer at \`/docs\`, OpenAPI 3.1 at \`/docs/op
 
 - Keys: once \`[orchestration.web] api_keys\` or \`TUTTI_API_KEY\` is set, every route that is not marked open asks for one, in \`X-API-Key\` or as
   \`Authorization: Bearer <key>\`, and answers 401 before it reads the body. Without a key the server listens on this machine only.
+- Routes below \`/tasks\` are those of task plans ([plans.md](plans.md)): they keep the names, the camelCase and the body of failures that clients of a Pinot
+  controller know. What follows is about the others.
 - Bodies are JSON objects. A key that a route does not know is refused by name; so is a query parameter.
 - Times are RFC 3339 in UTC. Ids are UUIDs; a step can be named instead.
 - Lists come newest first. Follow \`next_cursor\` (or the \`Link\` header) until it is null. \`page\` and \`per_page\` work too; \`total_count\` stops

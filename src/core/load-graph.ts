@@ -75,6 +75,18 @@ export function addStoredNodes(shape: Shape, nodes: readonly NodeRecord[]): void
  * task's alone.
  */
 export function loadGraph(task: TaskRecord, stored: readonly StepRecord[], shape: Shape, own = false): TaskGraph {
+  const loading = loadInSlices(task, stored, shape, own);
+  for (;;) {
+    const next = loading.next();
+    if (next.done) return next.value;
+  }
+}
+
+/** Steps looked at between two stops of `loadInSlices`. */
+const SLICE = 4096;
+
+/** As loadGraph, with a stop after every few thousand steps: 100,000 at once would hold the caller for a tenth of a second. */
+export function* loadInSlices(task: TaskRecord, stored: readonly StepRecord[], shape: Shape, own = false): Generator<void, TaskGraph> {
   const g = new TaskGraph({
     id: task.id,
     template: task.template,
@@ -94,8 +106,11 @@ export function loadGraph(task: TaskRecord, stored: readonly StepRecord[], shape
   g.held = task.state === Task.pending;
   const frozen = task.meta?.origin?.type === 'archive';
   const { rows: steps, reopening } = task.reopening == null ? { rows: stored, reopening: null } : readReopening(task.reopening, stored, g.size);
+  if (stored.length > SLICE) yield;
   const rows: (StepRecord | undefined)[] = [];
-  for (const s of steps) {
+  for (let i = 0; i < steps.length; i++) {
+    if (i % SLICE === SLICE - 1) yield;
+    const s = steps[i];
     rows[s.no] = s;
     g.state[s.no] = s.state;
     g.attempts[s.no] = s.attempts;
@@ -120,12 +135,17 @@ export function loadGraph(task: TaskRecord, stored: readonly StepRecord[], shape
   if (task.state === Task.initializing) g.arriving = arrivedUpTo(g, steps);
   else {
     for (const [no, state] of absentSteps(shape, (no) => rows[no]?.state)) g.state[no] = state;
-    if (!frozen) applyImplied(g);
+    if (!frozen) yield* applyImplied(g);
   }
-  for (let no = 0; no < g.size; no++) recountOpen(g, no);
+  for (let no = 0; no < g.size; no++) {
+    if (no % SLICE === SLICE - 1) yield;
+    recountOpen(g, no);
+  }
   recount(g);
-  recountFamilies(g);
-  for (const s of steps) {
+  yield* recountFamilies(g);
+  for (let i = 0; i < steps.length; i++) {
+    if (i % SLICE === SLICE - 1) yield;
+    const s = steps[i];
     if (s.phase === Phase.abort && isStepTerminal(s.state)) loadAbort(g, s);
     else if (isReady(g, s.no) && (reopening === null || !isReopening(reopening, s.no))) {
       if (runsNothing(g, s.no)) {
@@ -161,7 +181,7 @@ export function resumeArrival(g: TaskGraph, shape: Shape, fill: () => void): voi
   for (let no = 0; no < g.size; no++) recountOpen(g, no);
   recount(g);
   g.families.clear();
-  recountFamilies(g);
+  for (const _ of recountFamilies(g));
 }
 
 /** Where its abort hook stands: ready, waiting to be tried again, under way, or done (then the row holds none of these). */
@@ -194,17 +214,19 @@ function readyAt(g: TaskGraph, no: number, rows: readonly (StepRecord | undefine
  * Pending steps below a failure, tied children of a parent that has ended, and all pending steps of a task that has ended, are
  * cancelled though their rows may not say so yet.
  */
-function applyImplied(g: TaskGraph): void {
+function* applyImplied(g: TaskGraph): Generator<void, void> {
   const stack: number[] = [];
   for (const no of g.shape.parents()) dropNotRespawned(g, no);
   for (let no = 0; no < g.size; no++) {
     if (isStepTerminal(g.state[no]) && !isStepSuccessful(g.state[no]) && !isAbsent(g.state[no])) stack.push(no);
   }
-  while (stack.length > 0) {
-    const no = stack.pop()!;
+  let done = 0;
+  for (let no = stack.pop(); no !== undefined; no = stack.pop()) {
+    if (++done % SLICE === 0) yield;
+    let below: number | undefined;
     for (const child of g.shape.children(no)) {
       if (!g.shape.isTied(child) || g.state[child] !== Step.pending) continue;
-      imply(g, child, impliedBelow(g, no));
+      imply(g, child, (below ??= impliedBelow(g, no)));
       stack.push(child);
     }
     if (g.policy === 'block' && g.state[no] === Step.error && !isHandled(g, no)) continue;
@@ -241,10 +263,12 @@ function impliedBelow(g: TaskGraph, no: number): number {
 }
 
 /** What parents know of their tied children. */
-function recountFamilies(g: TaskGraph): void {
+function* recountFamilies(g: TaskGraph): Generator<void, void> {
+  let done = 0;
   for (const no of g.shape.parents()) {
     let tied = false;
     for (const child of g.shape.children(no)) {
+      if (++done % SLICE === 0) yield;
       if (!g.shape.isTied(child)) continue;
       tied = true;
       const facts = g.shape.facts(child);

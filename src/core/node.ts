@@ -16,6 +16,14 @@ export interface NodeOrigin {
   token?: number;
 }
 
+/** What a handler brings along for steps that leave it out. */
+export interface StepDefaults {
+  retry?: RetryPolicy;
+  timeoutMs?: number;
+  onChildFailure?: OnChildFailure;
+  maxChildren?: number;
+}
+
 export interface NodeDefinition {
   /** A label: 1 to 255 characters without control characters. */
   name: string;

@@ -20,22 +20,42 @@ import { StepSet } from './step-set.ts';
 import { Absent, Reason, STEP_STATES, Step, isAbsent, isStepTerminal } from './step-states.ts';
 import { TASK_STATES, Task, isTaskTerminal } from './task-states.ts';
 
-/**
- * Runs again whatever of the task failed. Gives how many steps, or why not: then nothing is changed. Beyond `atOnce` rows `reopening`
- * is set: call `goOnReopening` until it is not.
- */
-export function resetTask(out: Decisions, g: TaskGraph, atOnce = REOPENED_AT_ONCE): number | TuttiError {
+/** What a reset would do. It holds for the graph as it is: as long as nothing is decided about it. */
+export interface ResetPlan {
+  graph: TaskGraph;
+  seq: number;
+  rerun: Rerun;
+  /** The step that was named; -1: none was. */
+  asked: number;
+}
+
+export const planHolds = (plan: ResetPlan, g: TaskGraph): boolean => plan.graph === g && plan.seq === g.nextSeq && g.eventCount === 0;
+
+/** Runs again whatever of the task failed. Gives how many steps, or why not: then nothing is changed. */
+export function resetTask(out: Decisions, g: TaskGraph, atOnce?: number): number | TuttiError {
+  const plan = planTask(g);
+  return plan instanceof TuttiError ? plan : carryOut(out, plan, atOnce);
+}
+
+/** Runs one step again that failed, or that was cancelled by a failure; with it what depends on it and what stands or falls with it. */
+export function resetStep(out: Decisions, g: TaskGraph, no: number, atOnce?: number): number | TuttiError {
+  const plan = planStep(g, no);
+  return plan instanceof TuttiError ? plan : carryOut(out, plan, atOnce);
+}
+
+/** Changes nothing. */
+export function planTask(g: TaskGraph): ResetPlan | TuttiError {
   const refused = refuseTask(g);
   if (refused !== null) return refused;
   const seeds: number[] = [];
   for (let no = 0; no < g.size; no++) if (hasFailed(g, no) && !borneByParent(g, no)) seeds.push(no);
   const rerun = rerunOf(g, seeds);
   if (rerun.again.size === 0) return illegal(g, `Nothing of the task has failed: it is ${TASK_STATES[g.taskState]}.`);
-  return carryOut(out, g, rerun, -1, atOnce);
+  return planned(g, rerun, -1);
 }
 
-/** Runs one step again that failed, or that was cancelled by a failure; with it what depends on it and what stands or falls with it. */
-export function resetStep(out: Decisions, g: TaskGraph, no: number, atOnce = REOPENED_AT_ONCE): number | TuttiError {
+/** Changes nothing. */
+export function planStep(g: TaskGraph, no: number): ResetPlan | TuttiError {
   const refused = refuseTask(g);
   if (refused !== null) return refused;
   const name = g.shape.names[no];
@@ -57,7 +77,7 @@ export function resetStep(out: Decisions, g: TaskGraph, no: number, atOnce = REO
       details: { state: STEP_STATES[g.state[no]], legal: stepVerbs(g, no), blocked_by: g.shape.names[by] },
     });
   }
-  return carryOut(out, g, rerun, no, atOnce);
+  return planned(g, rerun, no);
 }
 
 function refuseTask(g: TaskGraph): TuttiError | null {
@@ -73,14 +93,22 @@ const illegal = (g: TaskGraph, message: string): TuttiError =>
 const endedWithTask = (g: TaskGraph, no: number): boolean =>
   g.state[no] === Step.cancelled && (g.reason?.[no] === Reason.taskEnded || g.reason?.[no] === Reason.expired);
 
-function carryOut(out: Decisions, g: TaskGraph, rerun: Rerun, asked: number, atOnce: number): number | TuttiError {
-  const { again } = rerun;
-  const { nos } = again;
-  const choosing = g.shape.initial === null ? [] : nos.filter((no) => g.shape.types[no] === 'decision' || g.shape.types[no] === 'batchable');
-  for (const no of choosing) {
+function planned(g: TaskGraph, rerun: Rerun, asked: number): ResetPlan | TuttiError {
+  for (const no of choosing(g, rerun.again.nos)) {
     if (g.shape.types[no] !== 'batchable' || g.state[no] !== Step.complete) continue;
     return illegal(g, `The step ${g.shape.names[no]} would have to divide its work again, and its workers have it already; submit a new task instead.`);
   }
+  return { graph: g, seq: g.nextSeq, rerun, asked };
+}
+
+const choosing = (g: TaskGraph, nos: readonly number[]): readonly number[] =>
+  g.shape.initial === null ? [] : nos.filter((no) => g.shape.types[no] === 'decision' || g.shape.types[no] === 'batchable');
+
+/** Gives how many steps run again. Beyond `atOnce` rows `reopening` is set: call `goOnReopening` until it is not. */
+export function carryOut(out: Decisions, plan: ResetPlan, atOnce = REOPENED_AT_ONCE): number {
+  const { graph: g, asked } = plan;
+  const { again } = plan.rerun;
+  const { nos } = again;
   // Rows that say pending where the step has ended are brought up to date first.
   if (g.debts.length > 0) payDebts(out, g, g.debts.length);
   out.event(g, resetEvent(asked, again.size));
@@ -88,7 +116,7 @@ function carryOut(out: Decisions, g: TaskGraph, rerun: Rerun, asked: number, atO
   const stands = new Set(g.results.size === 0 ? [] : nos.filter((no) => runStands(g, no, again)));
   for (let i = 0; i < nos.length; i++) reopen(out, g, nos[i], stands.has(nos[i]), i < IMPLIED_ABOVE);
   const undecided: number[] = [];
-  for (const no of choosing) {
+  for (const no of choosing(g, nos)) {
     for (const n of reopenBranches(g.shape, (s) => g.state[s], no)) {
       g.state[n] = Absent.undecided;
       undecided.push(n);

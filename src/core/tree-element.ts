@@ -61,6 +61,8 @@ export interface ReadElement {
   definition: NodeDefinition;
   /** JSON text. */
   inputs: string;
+  /** It says something of its time itself, and be it that there is no limit. */
+  hasTimeout: boolean;
   /** Which field named the handler. */
   handlerField: 'params.executor_id' | 'schemas.method' | 'handler' | undefined;
   parent: string | undefined;
@@ -108,6 +110,7 @@ export function readElement(value: unknown, at: string, nested: boolean, limits:
   return {
     definition,
     inputs: given.inputs === undefined ? '{}' : checkContext(given.inputs, { ...limits, name: `${at}.inputs` }),
+    hasTimeout: given.timeout_seconds !== undefined,
     handlerField,
     parent: given.parent_id === undefined ? undefined : readText(given.parent_id, `${at}.parent_id`),
     refs: given.dependencies === undefined ? [] : readList(given.dependencies, `${at}.dependencies`).map((d, i) => readRef(d, `${at}.dependencies[${i}]`)),

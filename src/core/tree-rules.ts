@@ -4,7 +4,7 @@
  * to; `finish` finds out whom they mean and looks at the whole. Linear in elements and dependencies.
  */
 import { TuttiError } from './errors.ts';
-import type { NodeDefinition } from './node.ts';
+import type { NodeDefinition, StepDefaults } from './node.ts';
 import { type ElementRef, type ReadElement, readElement, unknownReference } from './tree-element.ts';
 import { type Edges, parentDepths, strayRoot, waitCycle } from './tree-order.ts';
 import { showValue } from './show-value.ts';
@@ -36,6 +36,8 @@ export interface TreeBuilderOptions {
   hasHandler(name: string): boolean;
   /** The registered handler that a person who wrote `name` most likely meant. */
   nearest?(name: string): string | null;
+  /** What the handler brings along: kept with the element where that leaves it out, so that it holds whatever the handler says later. */
+  defaultsOf?(handler: string): StepDefaults | undefined;
   /** Of the inputs and params of one element. Default: those of a task's input. */
   limits?: Omit<ContextLimits, 'name'>;
   /** Elements in all, children included. */
@@ -154,6 +156,7 @@ export class TreeBuilder {
     }
     this.#checkOwner(definition.userId, at);
     this.#chooseHandler(read, at);
+    this.#takeDefaults(read);
     this.#parentRefs.push(this.#parentRef(read, within, at));
     if (read.refs.length > 0) {
       this.#refs.set(no, read.refs);
@@ -196,6 +199,14 @@ export class TreeBuilder {
         field,
       });
     }
+  }
+
+  #takeDefaults({ definition, hasTimeout }: ReadElement): void {
+    const defaults = definition.handler === '' ? undefined : this.#options.defaultsOf?.(definition.handler);
+    if (defaults === undefined) return;
+    const { timeoutMs, ...rest } = defaults;
+    for (const [field, value] of Object.entries(rest) as [keyof typeof rest, never][]) definition[field] ??= value;
+    if (timeoutMs !== undefined && timeoutMs > 0 && !hasTimeout) definition.timeoutMs = timeoutMs;
   }
 
   /** What a text stands for: the place of an element, or ~no of an existing step. Ids come before names unless it was given as a name. */

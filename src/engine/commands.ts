@@ -3,6 +3,7 @@ import type { Submission } from '../core/decide-task.ts';
 import type { TuttiError } from '../core/errors.ts';
 import type { TaskGraph } from '../core/graph.ts';
 import type { NewNode } from '../core/grow.ts';
+import type { ResetPlan } from '../core/reset.ts';
 import type { SpawnCommand } from './spawns.ts';
 import type { DueTimer } from './timers.ts';
 import type { AttemptOutcome } from './worker-port.ts';
@@ -30,8 +31,8 @@ export type ResultCommand = { doubtful?: boolean } & (
       make(g: TaskGraph, doubtful: boolean): readonly NewNode[] | TuttiError | number;
       done(g: TaskGraph | null, e: TuttiError | null, first?: number): void;
     }
-  /** Runs again what failed, or this step. */
-  | { kind: 'reset'; task: number; no: number | null; done(g: TaskGraph | null, e: TuttiError | null): void }
+  /** Runs again what failed, or this step. `plan`: a turn before has found out what that is. */
+  | { kind: 'reset'; task: number; no: number | null; plan?: ResetPlan; done(g: TaskGraph | null, e: TuttiError | null): void }
   | { kind: 'cancel'; task: number; message: string; done(g: TaskGraph | null, e: TuttiError | null): void }
   | { kind: 'patch'; task: number; patch: { priority?: number; tags?: string[] }; done(g: TaskGraph | null, e: TuttiError | null): void }
   | { kind: 'remove'; task: number; done(g: TaskGraph | null, e: TuttiError | null): void }

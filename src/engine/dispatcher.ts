@@ -6,6 +6,7 @@
 import type { Start } from '../core/decisions.ts';
 import type { StepError, TuttiError } from '../core/errors.ts';
 import type { TaskGraph } from '../core/graph.ts';
+import type { StepDefaults } from '../core/node.ts';
 import { hasOwnInput } from '../core/nodes.ts';
 import { type HandlerTraits, NO_TRAITS, UNKNOWN_TRAITS } from '../core/phases.ts';
 import { edgeRequired, edgeStep } from '../core/shape.ts';
@@ -272,6 +273,11 @@ export class Dispatcher implements WorkerPort {
    * Those of the first worker that has the handler; where it has left, those it had. Of a handler that nobody has told us of (what was
    * lost is decided before the workers of a new process are there) we assume that it can abort: who runs it will know.
    */
+  /** Of the first worker that has the handler. */
+  defaults(handler: string): StepDefaults | undefined {
+    return this.#sessions.find(({ hello }) => hello.hasHandler(handler))?.hello.defaults?.(handler);
+  }
+
   traits(handler: string): HandlerTraits {
     for (const { hello } of this.#sessions) if (hello.hasHandler(handler)) return hello.traits?.(handler) ?? NO_TRAITS;
     return this.#knownTraits.get(handler) ?? UNKNOWN_TRAITS;

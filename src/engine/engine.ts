@@ -371,6 +371,22 @@ export class Engine implements EngineFacade {
     return this.scheduling.schedules;
   }
 
+  get plans(): PlanService {
+    return this.#plans;
+  }
+
+  get planWorkers(): PlanWorkerPort {
+    return this.#plans.port;
+  }
+
+  get resources(): Resources {
+    return this.#plans.port.resources;
+  }
+
+  addResourceKind(kind: ResourceKind): void {
+    this.#plans.addKind(kind);
+  }
+
   get workers(): Dispatcher {
     return this.#parts.dispatcher;
   }

@@ -2,7 +2,7 @@
  * Graphs of live tasks, counted in steps (I11). A miss is loaded before a turn, never inside one. Above the limit, graphs that hold
  * nothing of their own are dropped, longest unused first.
  */
-import { addStoredNodes, loadGraph, shapeWithNodes } from '../core/load-graph.ts';
+import { addStoredNodes, loadGraph, loadInSlices, shapeWithNodes } from '../core/load-graph.ts';
 import type { TaskGraph } from '../core/graph.ts';
 import { type Shape, emptyShape } from '../core/shape.ts';
 import { LARGE_TASK, type Store, type StoredGraph, type StoredNode, type StoredStep } from '../store/store.ts';
@@ -120,7 +120,14 @@ export class GraphCache {
     const given = !large || steps.length > 0;
     const all = given ? nodes : await this.#nodesInPages(task.id, pause);
     const shape = large ? await shapeInSlices(base, all, pause) : shapeWithNodes(base, all);
-    return loadGraph(task, given ? steps : await this.#stepsInPages(task.id, pause), shape, shape !== base);
+    const rows = given ? steps : await this.#stepsInPages(task.id, pause);
+    if (!large) return loadGraph(task, rows, shape, shape !== base);
+    const loading = loadInSlices(task, rows, shape, shape !== base);
+    for (;;) {
+      const next = loading.next();
+      if (next.done) return next.value;
+      await pause();
+    }
   }
 
   async #nodesInPages(task: number, pause: () => Promise<void>): Promise<StoredNode[]> {

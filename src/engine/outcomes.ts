@@ -26,6 +26,9 @@ export interface OutcomesOptions {
   tag: number;
 }
 
+/** Steps looked at before whoever waits on the loop goes first. */
+const SLICE = 4096;
+
 export class Outcomes {
   readonly #o: OutcomesOptions;
   readonly #waiters = new Map<number, Waiter[]>();
@@ -96,7 +99,8 @@ export class Outcomes {
     const failedSteps: TaskOutcome['failedSteps'] = [];
     if (row.counts === null || row.counts.error > 0) {
       const { names } = (await this.#o.queries.readGraph(row)).shape;
-      for (const s of await this.#o.queries.stepRows(row.id)) {
+      for (const [i, s] of (await this.#o.queries.stepRows(row.id)).entries()) {
+        if (i % SLICE === SLICE - 1) await new Promise<void>((resolve) => this.#o.soon(resolve));
         if (s.state === Step.error) failedSteps.push({ name: names[s.no], error: s.error === null ? null : (JSON.parse(s.error) as StepError) });
       }
     }

@@ -148,6 +148,7 @@ export class Trees {
     const { contextBytes, contextDepth, contextItems, contextString, treeBytes } = config.limits;
     const builder = new TreeBuilder({
       hasHandler: (name) => workers.hasHandler(name),
+      defaultsOf: (name) => workers.defaults(name),
       nearest: (name) =>
         nearestName(
           name,

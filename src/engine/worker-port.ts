@@ -4,7 +4,7 @@
  */
 import type { JsonObject, RetryPolicy } from '../core/definition.ts';
 import type { StepError } from '../core/errors.ts';
-import type { OnChildFailure } from '../core/node.ts';
+import type { OnChildFailure, StepDefaults } from '../core/node.ts';
 import type { HandlerTraits } from '../core/phases.ts';
 
 export interface WorkerHello {
@@ -15,6 +15,8 @@ export interface WorkerHello {
   hasHandler(handler: string): boolean;
   /** Absent: no handler of this worker has hooks, and all can be cancelled. */
   traits?(handler: string): HandlerTraits;
+  /** What a handler brings along for elements of a tree that leave it out; absent: nothing. */
+  defaults?(handler: string): StepDefaults | undefined;
   /** What it has, for people to read. Absent: it does not say. */
   handlers?(): HandlerView[];
   /** How often a user's hook has thrown here. */

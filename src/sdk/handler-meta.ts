@@ -2,10 +2,10 @@
 import type { JsonObject } from '../core/definition.ts';
 import { TuttiError, type StepError } from '../core/errors.ts';
 import { nearestName } from '../core/nearest-name.ts';
-import { type Duration, parseDuration } from './duration.ts';
+import { parseDuration } from './duration.ts';
 import { problemOfSchema } from './input-schema.ts';
 import type { StandardSchema } from './standard-schema.ts';
-import type { RetryOptions } from './step-options.ts';
+import type { HandlerDefaults } from './step-options.ts';
 import type { UntypedStepContext } from './step-types.ts';
 
 /** How a tied child ended, as its parent's finalizer sees it. */
@@ -49,7 +49,7 @@ export interface StepHooks<C = UntypedStepContext, Own = unknown, F = unknown> {
 /** JSON Schema 2020-12, or any validator of Standard Schema (zod, valibot, arktype, …). */
 export type HandlerSchema = JsonObject | StandardSchema;
 
-export interface HandlerMeta {
+export interface HandlerMeta extends HandlerDefaults {
   description?: string;
   /** Where the code comes from: a template's id, a file. */
   source?: string;
@@ -70,15 +70,6 @@ export interface HandlerMeta {
   finalize?: FinalizeFunction;
   /** As `finalize`. */
   onAbort?: AbortFunction;
-
-  /** Defaults of steps that are spawned with this handler, and of what they spawn. */
-  retry?: RetryOptions;
-  /** Limit of one attempt. Default: none. */
-  timeout?: Duration;
-  /** What a failed child means. Default `fail_fast`. */
-  onChildFailure?: 'fail_fast' | 'wait_all' | { readonly tolerate: number };
-  /** How many of its children may run at once, 1 or more. Default: no limit of its own. */
-  maxConcurrentChildren?: number;
 }
 
 const FIELDS: Record<keyof HandlerMeta, true> = {

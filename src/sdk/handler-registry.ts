@@ -1,11 +1,14 @@
 /** Code by name: what steps name in `handler`. The newest registration of a name wins; attempts already running keep what they began with. */
-import type { JsonObject } from '../core/definition.ts';
-import { TuttiError } from '../core/errors.ts';
+import type { JsonObject, RetryPolicy } from '../core/definition.ts';
+import { TuttiError, isTuttiError } from '../core/errors.ts';
+import type { StepDefaults } from '../core/node.ts';
 import type { InputValidator } from '../engine/facade.ts';
 import { type HandlerTraits, NO_TRAITS } from '../core/phases.ts';
 import type { HandlerView } from '../engine/worker-port.ts';
 import { type AbortFunction, checkHandlerMeta, type FinalizeFunction, type HandlerMeta, type HandlerSchema, isStandardSchema } from './handler-meta.ts';
+import { parseDuration } from './duration.ts';
 import { schemaValidator } from './input-schema.ts';
+import { type RetryOptions, retryPolicyOf } from './step-options.ts';
 import { inputJsonSchemaOf, inputValidatorOf } from './standard-schema.ts';
 import type { StepFunction } from './step-types.ts';
 
@@ -34,6 +37,7 @@ interface Entry {
   readonly finalize: FinalizeFunction | null;
   readonly onAbort: AbortFunction | null;
   readonly traits: HandlerTraits;
+  readonly defaults: StepDefaults | undefined;
   readonly validator: InputValidator | null;
   /** Entry points asked for so far, bound to their object. */
   readonly methods: Map<string, StepFunction | null>;
@@ -93,6 +97,11 @@ export class HandlerRegistry {
 
   traits(name: string): HandlerTraits {
     return this.#find(name)?.traits ?? NO_TRAITS;
+  }
+
+  /** What steps have of it that leave it out; undefined: nothing. */
+  defaults(name: string): StepDefaults | undefined {
+    return this.#find(name)?.defaults;
   }
 
   /** What was registered with it; undefined: there is no such handler. */
@@ -157,7 +166,27 @@ function entryOf(name: string, code: HandlerCode, meta: HandlerMeta): Entry {
   const finalize = meta.finalize ?? (methodHook(code, 'finalize') as FinalizeFunction | null);
   const onAbort = meta.onAbort ?? (methodHook(code, 'onAbort') as AbortFunction | null);
   const traits = Object.freeze({ finalize: finalize !== null, abort: onAbort !== null, cancelable: meta.cancelable ?? true });
-  return { name, code, meta, finalize, onAbort, traits, validator: validatorOf(meta.inputSchema), methods: new Map() };
+  return { name, code, meta, finalize, onAbort, traits, defaults: defaultsOf(name, meta), validator: validatorOf(meta.inputSchema), methods: new Map() };
+}
+
+function defaultsOf(name: string, meta: HandlerMeta): StepDefaults | undefined {
+  const { retry, timeout, onChildFailure: bears, maxConcurrentChildren: most } = meta;
+  const defaults: StepDefaults = {};
+  if (retry !== undefined) defaults.retry = retryOf(name, retry);
+  const timeoutMs = timeout === undefined ? 0 : (parseDuration(timeout) ?? 0);
+  if (timeoutMs > 0) defaults.timeoutMs = timeoutMs;
+  if (bears !== undefined && bears !== 'fail_fast') defaults.onChildFailure = typeof bears === 'object' ? bears.tolerate : bears;
+  if (most !== undefined) defaults.maxChildren = most;
+  return Object.keys(defaults).length === 0 ? undefined : Object.freeze(defaults);
+}
+
+function retryOf(name: string, retry: RetryOptions): RetryPolicy {
+  try {
+    return Object.freeze(retryPolicyOf(retry));
+  } catch (e) {
+    if (!isTuttiError(e)) throw e;
+    throw new TuttiError(e.code, `handler ${JSON.stringify(name)}: ${e.message}`, { field: e.field });
+  }
 }
 
 /** A function's own properties are nobody's hooks: only objects have methods on purpose. */

@@ -29,6 +29,28 @@ export interface RetryOptions {
   retryable?: boolean;
 }
 
+/**
+ * What a handler brings along for steps that leave it out. It becomes part of the step when that is written down, and what the handler says
+ * later changes nothing of it: of a spawned child when it is spawned, of an element of a tree when it is submitted, of a step of a template
+ * where the handler itself is given as `handler`. A step of a template that names its handler by text has none of it.
+ */
+export interface HandlerDefaults {
+  retry?: RetryOptions;
+  /** Limit of one attempt. Default: none. */
+  timeout?: Duration;
+  /** What a failed child means. Default `fail_fast`. */
+  onChildFailure?: 'fail_fast' | 'wait_all' | { readonly tolerate: number };
+  /** How many of its children may run at once, 1 or more. Default: no limit of its own. */
+  maxConcurrentChildren?: number;
+}
+
+/** What `handler(…)` gives. */
+export interface GivenHandler {
+  readonly name: string;
+  readonly code: object;
+  readonly meta: HandlerDefaults;
+}
+
 export interface StepOptions<M = boolean> {
   retry?: RetryOptions;
   /** Limit of one attempt: milliseconds, or text such as '30s'. Default: none. */
@@ -48,8 +70,8 @@ export interface StepOptions<M = boolean> {
   /** Offers `ctx.inputs`, the merged view. Default false. */
   mergedInputs?: M;
   description?: string;
-  /** Name of a registered handler, instead of a function. */
-  handler?: string;
+  /** Instead of a function: the name of a registered handler, or what `handler(…)` gave, which is registered along and brings its defaults. */
+  handler?: string | GivenHandler;
   /** Entry point of a handler object. Default `call`. */
   method?: string;
   /** What the step sees as `ctx.config`. */
@@ -109,10 +131,14 @@ export function defineStep(templateId: string, name: string, opts: Given, fn: un
   if (fn !== undefined && typeof fn !== 'function') throw wrong('handler', 'the last argument must be a function');
   if (fn !== undefined && opts.handler !== undefined) throw wrong('handler', 'a step has either a function or the name of a handler, not both');
   if (fn === undefined && opts.handler === undefined) throw wrong('handler', 'is missing: give a function, or the name of a registered handler');
+  const given = handlerGiven(opts.handler);
+  if (given === undefined && opts.handler !== undefined && typeof opts.handler !== 'string')
+    throw wrong('handler', 'must be the name of a handler, or what handler(…) gave');
+  opts = withDefaults(opts, given?.meta, type);
   const step: StepDefinition = {
     name,
     type,
-    handler: opts.handler ?? inlineHandlerName(templateId, name),
+    handler: given?.name ?? (opts.handler as string | undefined) ?? inlineHandlerName(templateId, name),
     dependencies: opts.after === undefined ? [] : dependenciesOf(opts.after, wrong),
     retry: opts.retry === undefined ? DEFAULT_RETRY : retryOf(opts.retry, duration, wrong),
   };
@@ -140,6 +166,22 @@ export function defineStep(templateId: string, name: string, opts: Given, fn: un
   if (opts.maxConcurrentChildren !== undefined) step.maxChildren = opts.maxConcurrentChildren;
   if (opts.mergedInputs === true) step.mergedInputs = true;
   return step;
+}
+
+/** The handler itself, where the step was given that and not its name. */
+export const handlerGiven = (handler: unknown): GivenHandler | undefined => {
+  const { name, code, meta } = (handler ?? {}) as Partial<GivenHandler>;
+  const is = typeof name === 'string' && name !== '' && code !== undefined && typeof meta === 'object' && meta !== null;
+  return is ? (handler as GivenHandler) : undefined;
+};
+
+/** The step's own options win. What chooses or divides work has no children of its own. */
+function withDefaults(opts: Given, meta: HandlerDefaults | undefined, type: StepType): Given {
+  if (meta === undefined) return opts;
+  const { retry, timeout, onChildFailure, maxConcurrentChildren } = meta;
+  const defaults: HandlerDefaults = type === 'decision' || type === 'batchable' ? { retry, timeout } : { retry, timeout, onChildFailure, maxConcurrentChildren };
+  const own = Object.fromEntries(Object.entries(opts).filter(([, value]) => value !== undefined));
+  return { ...defaults, ...own };
 }
 
 /** Throws INVALID_TEMPLATE for what is no hook. */

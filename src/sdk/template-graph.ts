@@ -5,6 +5,7 @@
 import type { StepDefinition } from '../core/definition.ts';
 import { TuttiError } from '../core/errors.ts';
 import type { StepHooks } from './handler-meta.ts';
+import type { GivenHandler } from './step-options.ts';
 import type { StepFunction } from './step-types.ts';
 
 /** One call of the builder, and those before it. */
@@ -13,6 +14,8 @@ export interface Link {
   readonly step: StepDefinition;
   readonly fn: StepFunction | null;
   readonly hooks?: StepHooks;
+  /** Its handler, where it was given as it is. */
+  readonly given?: GivenHandler;
   /** Of a batch worker: its batchable step. */
   readonly of?: string;
   /** Of a decision. */
@@ -34,6 +37,19 @@ export function collectHandlers(links: readonly Link[], map: Map<string, StepFun
   for (const { step, fn, branches } of links) {
     if (fn !== null) map.set(step.handler, fn);
     for (const branch of branches ?? []) collectHandlers(branch.links, map);
+  }
+  return map;
+}
+
+/** By name the handlers that were given as they are, each with the first step that has it; of branches as well. */
+export function collectGiven(links: readonly Link[], map: Map<string, Map<GivenHandler, string>>): Map<string, Map<GivenHandler, string>> {
+  for (const { step, given, branches } of links) {
+    if (given !== undefined) {
+      const same = map.get(given.name) ?? new Map<GivenHandler, string>();
+      if (!same.has(given)) same.set(given, step.name);
+      map.set(given.name, same);
+    }
+    for (const branch of branches ?? []) collectGiven(branch.links, map);
   }
   return map;
 }

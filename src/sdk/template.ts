@@ -11,7 +11,7 @@ import { type Duration, parseDuration } from './duration.ts';
 import { type InputOf, inputJsonSchemaOf, inputValidatorOf, type OutputOf, type StandardSchema } from './standard-schema.ts';
 import type { BatchContext, Batches, Cursor, CursorIn, NoBatches, Route } from './branches.ts';
 import type { StepHooks } from './handler-meta.ts';
-import { type BatchOptions, checkHooks, defineStep, type StepOptions } from './step-options.ts';
+import { type BatchOptions, checkHooks, defineStep, type GivenHandler, handlerGiven, type StepOptions } from './step-options.ts';
 import type {
   After,
   Fresh,
@@ -26,7 +26,7 @@ import type {
   StepFunction,
   UntypedStepContext,
 } from './step-types.ts';
-import { collectHandlers, collectHooks, type Link, linksAfter, placeSteps } from './template-graph.ts';
+import { collectGiven, collectHandlers, collectHooks, type Link, linksAfter, placeSteps } from './template-graph.ts';
 import { formatTemplateId, parseTemplateId, type TemplateRef } from './template-id.ts';
 import type { Storable, Wire } from './wire.ts';
 
@@ -51,6 +51,8 @@ export interface AnyTemplate {
   handlers(): ReadonlyMap<string, StepFunction>;
   /** Hooks of that code by handler name, where it has any. */
   hooks(): ReadonlyMap<string, StepHooks>;
+  /** Handlers that were given to steps as they are, to be registered along. Throws INVALID_TEMPLATE for two of one name. */
+  givenHandlers?(): readonly GivenHandler[];
   /** Checks and completes an input; undefined: any JSON object will do. */
   validator(): InputValidator | undefined;
 }
@@ -161,13 +163,14 @@ export class Template<In, I, S, U extends string = never, R = Leaves, Q extends 
   /** Adds a step run by a handler that is registered under a name. */
   step<const N extends string, const A extends After<S> = []>(
     name: Fresh<N, S>,
-    opts: Opts<A & Known<A, S>, boolean> & { handler: string },
+    opts: Opts<A & Known<A, S>, boolean> & { handler: string | GivenHandler },
   ): Template<In, I, S & { readonly [K in N]: Json }, U | NamesIn<A>, R, Q | Perhaps<N, A, Q>, W>;
   step(name: string, optsOrFn: object, fn?: unknown, hooks?: StepHooks): never {
     const opts = (typeof optsOrFn === 'function' ? {} : optsOrFn) as Opts<After<Record<string, unknown>>, boolean>;
     const code = (typeof optsOrFn === 'function' ? optsOrFn : fn) as StepFunction | undefined;
     const step = defineStep(this.id, name, opts, code);
-    if (hooks === undefined) return this.#add({ step, fn: code ?? null });
+    const given = handlerGiven(opts.handler);
+    if (hooks === undefined) return this.#add({ step, fn: code ?? null, given });
     checkHooks(this.id, name, code, hooks);
     return this.#add({ step, fn: code ?? null, hooks });
   }
@@ -202,7 +205,7 @@ export class Template<In, I, S, U extends string = never, R = Leaves, Q extends 
     const A extends After<S> = [],
   >(
     name: Fresh<N, S>,
-    opts: Opts<A & Known<A, S>, boolean> & { handler: string },
+    opts: Opts<A & Known<A, S>, boolean> & { handler: string | GivenHandler },
     branches: B,
   ): Template<
     In,
@@ -213,16 +216,17 @@ export class Template<In, I, S, U extends string = never, R = Leaves, Q extends 
     Q | Perhaps<N, A, Q> | Part<GrownIn<B>, 'perhaps'> | (Exclude<keyof BranchSteps<B>, keyof S | N> & string),
     W | Part<GrownIn<B>, 'workers'>
   >;
-  decision(name: string, opts: object, branches: Readonly<Record<string, (b: never) => unknown>>, fn?: StepFunction): never {
-    const step = defineStep(this.id, name, opts, fn, 'decision');
-    const link: Link = { before: this.#last, step, fn: fn ?? null };
+  decision(name: string, opts: { handler?: unknown }, branches: Readonly<Record<string, (b: never) => unknown>>, fn?: StepFunction): never {
+    const step = defineStep(this.id, name, opts as StepOptions, fn, 'decision');
+    const given = handlerGiven(opts.handler);
+    const link: Link = { before: this.#last, step, fn: fn ?? null, given };
     const grown = Object.entries(branches).map(([branch, build]) => {
       const end: unknown = build(new Template(this.#head, this.id, link) as never);
       const links = end instanceof Template ? linksAfter(link, end.#last) : undefined;
       if (links === undefined) throw this.#wrong(name, `branches.${branch}`, 'must return the builder it is given, with its steps added');
       return { name: branch, links };
     });
-    return this.#add({ step, fn: fn ?? null, branches: grown });
+    return this.#add({ step, fn: fn ?? null, given, branches: grown });
   }
 
   /** Adds a step that divides work: `fn` returns `batches(cursors)` or `noBatches()`. Its workers are added with `batchWorker`. */
@@ -235,10 +239,10 @@ export class Template<In, I, S, U extends string = never, R = Leaves, Q extends 
   /** Adds one whose work is divided by a handler that is registered under a name. */
   batchable<const N extends string, const A extends After<S> = []>(
     name: Fresh<N, S>,
-    opts: Opts<A & Known<A, S>, boolean> & BatchOptions & { handler: string },
+    opts: Opts<A & Known<A, S>, boolean> & BatchOptions & { handler: string | GivenHandler },
   ): Template<In, I, S & { readonly [K in N]: Batches<Cursor<Json>> | NoBatches }, U | NamesIn<A>, R, Q | Perhaps<N, A, Q>, W>;
-  batchable(name: string, opts: object, fn?: StepFunction): never {
-    return this.#add({ step: defineStep(this.id, name, opts, fn, 'batchable'), fn: fn ?? null });
+  batchable(name: string, opts: { handler?: unknown }, fn?: StepFunction): never {
+    return this.#add({ step: defineStep(this.id, name, opts as StepOptions, fn, 'batchable'), fn: fn ?? null, given: handlerGiven(opts.handler) });
   }
 
   /**
@@ -254,11 +258,11 @@ export class Template<In, I, S, U extends string = never, R = Leaves, Q extends 
   /** The same, done by a handler that is registered under a name; it finds its cursor in `ctx.config`. */
   batchWorker<const N extends string, const K extends keyof S & string>(
     name: Fresh<N, S>,
-    opts: StepOptions & { of: K; handler: string },
+    opts: StepOptions & { of: K; handler: string | GivenHandler },
   ): Template<In, I, S & { readonly [P in N]: Json }, U | K, R, Q | Perhaps<N, [K], Q>, W | N>;
-  batchWorker(name: string, { of, ...opts }: { of: string }, fn?: unknown): never {
-    const step = defineStep(this.id, name, { ...opts, after: [of] }, fn, 'batch_worker');
-    return this.#add({ step, fn: fn === undefined ? null : workerFunction(fn as StepFunction), of });
+  batchWorker(name: string, { of, ...opts }: { of: string; handler?: unknown }, fn?: unknown): never {
+    const step = defineStep(this.id, name, { ...(opts as StepOptions), after: [of] }, fn, 'batch_worker');
+    return this.#add({ step, fn: fn === undefined ? null : workerFunction(fn as StepFunction), given: handlerGiven(opts.handler), of });
   }
 
   /** The task's result: that of one step, or an object of several by name. Without it: all steps nobody depends on, by name. */
@@ -284,6 +288,14 @@ export class Template<In, I, S, U extends string = never, R = Leaves, Q extends 
 
   hooks(): ReadonlyMap<string, StepHooks> {
     return collectHooks(linksAfter(null, this.#last) as Link[], new Map());
+  }
+
+  givenHandlers(): readonly GivenHandler[] {
+    const found = collectGiven(linksAfter(null, this.#last) as Link[], new Map());
+    for (const [name, handlers] of found) {
+      if (handlers.size > 1) throw this.#wrong([...handlers.values()][1], 'handler', `another step is given another handler called ${JSON.stringify(name)}`);
+    }
+    return [...found.values()].map((handlers) => [...handlers.keys()][0]);
   }
 
   validator(): InputValidator | undefined {

@@ -245,8 +245,9 @@ export const createTutti = (parts: TuttiParts): Tutti => new Tutti(parts);
 export const registrationOf = (t: AnyTemplate | TemplateRegistration): TemplateRegistration =>
   isTemplate(t) ? { definition: t.definition(), validate: t.validator() } : t;
 
-/** What the registry is told of a template: its functions and their hooks. */
+/** What the registry is told of a template: the handlers it was given, its functions and their hooks. */
 export function* handlersOf(template: AnyTemplate): Generator<HandlerDefinition> {
+  for (const given of template.givenHandlers?.() ?? []) yield given;
   const hooks = template.hooks();
   for (const [name, code] of template.handlers()) yield { name, code, meta: { source: template.id, ...(hooks.get(name) as HandlerMeta | undefined) } };
 }

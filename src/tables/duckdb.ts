@@ -177,6 +177,11 @@ export class Duck {
     this.#o = o;
   }
 
+  /** Opens it now, so that what is missing is said before anything is taken on. */
+  async ready(): Promise<void> {
+    await this.#open();
+  }
+
   async run(sql: string, params?: readonly DuckParam[], o: { signal?: AbortSignal } = {}): Promise<number> {
     return this.session((s) => s.run(sql, params), o);
   }

@@ -1,6 +1,5 @@
 /** Tables as a server, a client and the SDK see them; what they are made of lies beside this file and is nobody else's business. */
 import type { Json, JsonObject } from '../core/definition.ts';
-import type { Caller, ResourceAction } from '../engine/resource-port.ts';
 
 export const TABLE_TYPES = ['OFFLINE', 'REALTIME'] as const;
 /** OFFLINE: filled by tasks. REALTIME: filled by callers, row by row. */
@@ -104,8 +103,8 @@ export interface Tables {
   /** In the order of their ids. */
   list(): Promise<TableView[]>;
   get(table: string): Promise<TableDetails>;
-  /** The ids that a name stands for, all that there are; none: there is no such table. */
-  expand(table: string): Promise<string[]>;
+  /** Its id. INVALID_INPUT: two tables have the name. */
+  idOf(table: string): Promise<string>;
   /** What is refused says why, key by key; nothing is kept of it. Throws CONFLICT: somebody else changed it meanwhile. */
   setConfig(table: string, config: JsonObject): Promise<TableView>;
   /** With its plans, segments and files. Throws ILLEGAL_STATE while subtasks of its plans run, unless they are to be ignored. */
@@ -117,8 +116,4 @@ export interface Tables {
   seal(table: string): Promise<{ segments: string[]; rows: number }>;
   /** One SELECT over the visible segments. */
   query(table: string, sql: string, o?: { limit?: number; signal?: AbortSignal }): Promise<QueryResult>;
-  /** Throws FORBIDDEN. Resolves with the id. */
-  authorise(caller: Caller, table: string, action: ResourceAction): Promise<string>;
-  /** Whether `authorise` would let the caller pass; for lists. */
-  allows(caller: Caller, id: string, action: ResourceAction): Promise<boolean>;
 }

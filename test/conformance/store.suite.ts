@@ -9,6 +9,7 @@ import { listsSuite } from './store-lists.suite.ts';
 import { logSuite } from './store-log.suite.ts';
 import { readsSuite } from './store-reads.suite.ts';
 import { changes } from './store-rows.ts';
+import { schedulesSuite } from './store-schedules.suite.ts';
 import type { OpenedStore, SuiteContext } from './suite-context.ts';
 
 /** Titles of tests that a store leaves out, with the reason. */
@@ -36,5 +37,6 @@ export const storeSuite = (name: string, open: () => Promise<OpenedStore>, skips
     listsSuite(t);
     logSuite(t);
     copiesSuite(t);
+    schedulesSuite(t);
   });
 };

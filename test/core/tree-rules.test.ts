@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { DEFAULT_RETRY } from '../../src/core/definition.ts';
 import { TuttiError } from '../../src/core/errors.ts';
 import { nearestName } from '../../src/core/nearest-name.ts';
 import { MAX_PARENT_DEPTH, TreeBuilder, type TreeBuilderOptions, type TreePlan } from '../../src/core/tree-rules.ts';
@@ -35,6 +36,29 @@ const refused = (elements: readonly unknown[], message: RegExp, field: string, o
   assert.equal(e.field, field);
 };
 const depsOf = (p: TreePlan): unknown[] => p.nodes.map((n) => n.definition.deps ?? []);
+
+test('what the handler brings along is kept where the element leaves it out; folders have none', () => {
+  const retry = { ...DEFAULT_RETRY, maxAttempts: 9 };
+  const options = { defaultsOf: (handler: string) => (handler === 'work' ? { retry, timeoutMs: 700, onChildFailure: 4, maxChildren: 2 } : undefined) };
+  const { nodes } = plan(
+    [
+      { name: 'root' },
+      work('all', { parent_id: 'root' }),
+      work('own', { parent_id: 'root', retry: {}, timeout_seconds: 0, on_child_failure: 'fail_fast', max_concurrent_children: 1 }),
+      { name: 'save', parent_id: 'root' },
+    ],
+    options,
+  );
+  assert.deepEqual(
+    nodes.map(({ definition: d }) => [d.retry, d.timeoutMs, d.onChildFailure, d.maxChildren]),
+    [
+      [undefined, undefined, undefined, undefined],
+      [retry, 700, 4, 2],
+      [DEFAULT_RETRY, undefined, 'fail_fast', 1],
+      [undefined, undefined, undefined, undefined],
+    ],
+  );
+});
 
 describe('creating trees (spec/apflow.md §8.1)', () => {
   test('row 1: supplied ids are kept and parents are linked', () => {

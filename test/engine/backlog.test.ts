@@ -45,3 +45,68 @@ test('a crash while a backlog is taken up loses no step', async () => {
   assert.equal((await again.engine.task(wide.id)).completedSteps, 2501);
   await again.close();
 });
+
+/** `many` folders that wait for `root`, each with one step below it that waits for the folder. */
+function* folders(many: number): Generator<unknown> {
+  yield { name: 'root', id: 'root', handler: 'root' };
+  for (let i = 0; i < many; i++) {
+    yield { name: `f${i}`, id: `f${i}`, dependencies: [{ id: 'root' }] };
+    yield { name: `c${i}`, id: `c${i}`, parent_id: `f${i}`, handler: 'leaf', dependencies: [{ id: `f${i}` }] };
+  }
+}
+
+test('folders that become ready at once complete over several turns, and what waits for each starts', async () => {
+  const e = await openEngine({ slots: 20 });
+  e.worker.handle('root', async () => '1');
+  e.worker.handle('leaf', async () => '1');
+  const { task } = await e.engine.submitTree({ elements: folders(1200) });
+  assert.equal((await e.engine.done(task.id)).state, 'complete');
+  const ends = new Map<number, number>();
+  for await (const ev of e.engine.events(task.id)) {
+    if (ev.type === 'step.state' && ev.data.state === 'complete' && String(ev.data.step).startsWith('f')) ends.set(ev.at, (ends.get(ev.at) ?? 0) + 1);
+  }
+  assert.equal(
+    [...ends.values()].reduce((a, b) => a + b),
+    1200,
+  );
+  assert.equal(e.engine.metrics().reconcilerRepairs, 0);
+  await e.close();
+});
+
+test('a crash while folders complete leaves none behind (I10)', async () => {
+  const e = await openEngine({ slots: 5 });
+  e.worker.handle('root', async () => '1');
+  e.worker.handle('leaf', () => new Promise(() => {}));
+  const { task } = await e.engine.submitTree({ elements: folders(1200) });
+  await e.worker.arrived(2);
+  const half = await e.engine.task(task.id);
+  assert.ok(half.completedSteps < 1201, 'some are still to come');
+  const again = await e.reopen({ slots: 50 });
+  again.worker.handle('root', async () => '1');
+  again.worker.handle('leaf', async () => '1');
+  assert.equal((await again.engine.done(task.id)).state, 'complete');
+  assert.equal((await again.engine.task(task.id)).completedSteps, 2401);
+  assert.equal(again.engine.metrics().reconcilerRepairs, 0);
+  await again.close();
+});
+
+for (const execute of [true, false]) {
+  test(`a tree of which nothing has begun but its folders is found after a crash (I10)${execute ? '' : ', when it was let run later'}`, async () => {
+    const e = await openEngine({ slots: 1 });
+    e.worker.handle('leaf', () => new Promise(() => {}));
+    await e.engine.submitTree({ elements: [{ name: 'holds the slot', handler: 'leaf' }] });
+    const { task } = await e.engine.submitTree({
+      execute,
+      elements: [
+        { name: 'f', id: 'f' },
+        { name: 'c', id: 'c', parent_id: 'f', handler: 'leaf', dependencies: [{ id: 'f' }] },
+      ],
+    });
+    if (!execute) await e.engine.executeTree(task.id);
+    assert.equal((await e.engine.task(task.id)).state, 'enqueuing_steps');
+    const again = await e.reopen({ slots: 1 });
+    again.worker.handle('leaf', async () => '1');
+    assert.equal((await again.engine.done(task.id)).state, 'complete');
+    await again.close();
+  });
+}

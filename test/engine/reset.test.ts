@@ -197,3 +197,97 @@ test('a failed task holds a dead letter until it is reset, and retention may tak
   assert.equal(await e.engine.maintenance.sweep(), 1);
   await e.close();
 });
+
+/** Slices of four rows. */
+const slowly = { config: { turn: { maxRows: 4, maxMs: 1000 } } };
+const broad = graph('broad', [step('a', [], once), step('side', [], once), ...Array.from({ length: 40 }, (_, i) => step(`s${i}`, ['a'], { ...once, handler: 's' }))]);
+
+async function broadTask(e: Opened): Promise<{ id: string; broken: { value: boolean; ran: string[] } }> {
+  await e.engine.register(broad);
+  const broken = handleBroad(e);
+  const { id } = await e.engine.submit({ ...submit, name: 'broad' });
+  await e.engine.done(id);
+  broken.value = false;
+  return { id, broken };
+}
+function handleBroad(e: Opened): { value: boolean; ran: string[] } {
+  const broken = { value: true, ran: [] as string[] };
+  for (const name of ['a', 'side', 's']) {
+    e.worker.handle(name, async () => {
+      broken.ran.push(name);
+      if (name === 'a' && broken.value) throw new Error('broken');
+      return '1';
+    });
+  }
+  return broken;
+}
+
+test('a reset of more rows than a turn writes answers with its first commit, and shows everybody what it decided', async () => {
+  const e = await openEngine(slowly);
+  const { id, broken } = await broadTask(e);
+  broken.ran.length = 0;
+  const view = await e.engine.reset(id);
+  assert.deepEqual([view.state, view.failedSteps, view.cancelledSteps, view.pendingSteps], ['evaluating_results', 0, 0, 41]);
+  const [steps, gates] = await Promise.all([e.engine.steps(id), e.engine.explain(id, 'a')]);
+  assert.deepEqual(
+    steps.filter((s) => s.state !== 'pending' || s.error !== null || s.readyForExecution).map((s) => s.name),
+    ['side'],
+  );
+  assert.deepEqual(
+    gates[0].gates.map((g) => g.kind),
+    ['task_reopening'],
+  );
+  await assert.rejects(e.engine.copy(id, { mode: 'copy' }), { code: 'ILLEGAL_STATE', message: 'The task is being reset.' });
+  assert.equal((await e.engine.done(id)).state, 'complete');
+  assert.equal(broken.ran.length, 41);
+  assert.equal(e.engine.metrics().reconcilerRepairs, 0);
+  await e.close();
+});
+
+test('a crash in the middle of a reset: the next process goes on with it, and every step runs once (I10)', async () => {
+  const e = await openEngine(slowly);
+  const { id } = await broadTask(e);
+  assert.equal((await e.engine.reset(id)).state, 'evaluating_results');
+  const again = await e.reopen(slowly);
+  const broken = handleBroad(again);
+  broken.value = false;
+  assert.equal((await again.engine.done(id)).state, 'complete');
+  assert.equal(broken.ran.length, 41);
+  assert.equal((await again.engine.task(id)).completedSteps, 42);
+  await again.close();
+});
+
+test('what comes in for a task while its reset is written waits for the last row: a second reset, then a cancel', async () => {
+  const e = await openEngine(slowly);
+  const { id, broken } = await broadTask(e);
+  broken.ran.length = 0;
+  await e.engine.reset(id);
+  const second = e.engine.reset(id, 'a');
+  const cancel = e.engine.cancel(id);
+  await assert.rejects(second, { code: 'ILLEGAL_STATE' });
+  assert.equal((await cancel).state, 'cancelled');
+  const steps = await e.engine.steps(id);
+  assert.ok(steps.every((s) => s.state === 'cancelled' || s.name === 'side' || s.name === 'a'));
+  await e.close();
+});
+
+for (const fate of ['refused', 'lost', 'applied', 'busy'] as const) {
+  test(`a slice of a reset whose commit is ${fate}`, async () => {
+    const inner = SqliteStore.open({ path: ':memory:', now: () => Date.now(), tag: 7 });
+    let faults = 0;
+    let slices = 0;
+    const plan: FaultPlan = (_n, changes) => {
+      if (changes.steps.length !== 4 || changes.steps[0].fromState < 6 || ++slices !== 3) return 'ok';
+      faults++;
+      return fate;
+    };
+    const store = faultyStore(inner, { apply: () => {}, definitions: new Map() } as never, { alive: true } as never, plan, (x) => assert.fail(String(x)));
+    const e = await openEngine(slowly, store as unknown as SqliteStore);
+    const { id, broken } = await broadTask(e);
+    broken.ran.length = 0;
+    await e.engine.reset(id);
+    assert.equal((await e.engine.done(id)).state, 'complete');
+    assert.deepEqual([faults, broken.ran.length, store.conflicts], [1, 41, 0]);
+    await e.close();
+  });
+}

@@ -1,6 +1,8 @@
 /** Schedules on the real engine and a simulated clock: what fires when, and what happens to ticks that meet an earlier task, a pause or a dead process. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { ChangeSet } from '../../src/core/changes.ts';
+import { oneStep } from '../engine/engine-setup.ts';
 import { MINUTE, NOON, ScheduledWorld } from '../support/scheduled-world.ts';
 
 let w: ScheduledWorld;
@@ -53,12 +55,7 @@ describe('a tick', () => {
 
   it('whose task cannot be made has failed, and says why; the next one follows', async () => {
     await w.put({ ...every('checked'), target: { kind: 'template', namespace: 't', name: 'job' } });
-    await w.wait(
-      w.engine.register(
-        { ...(await import('../engine/engine-setup.ts')).oneStep('job'), validate: () => ({ ok: false, issues: [{ path: 'x', message: 'is missing' }] }) },
-        { dev: true },
-      ),
-    );
+    await w.wait(w.engine.register({ ...oneStep('job'), validate: () => ({ ok: false, issues: [{ path: 'x', message: 'is missing' }] }) }));
     await w.machine.advanceBy(2 * MINUTE);
     assert.deepEqual(await w.history('checked'), ['12:01 failed INVALID_INPUT', '12:02 failed INVALID_INPUT']);
     assert.match((await w.ticks('checked'))[0].message!, /context\.x: is missing/);
@@ -127,9 +124,20 @@ describe('while a task of an earlier tick lives', () => {
     await w.put({ ...every('s'), overlap: 'skip' });
     await w.machine.advanceBy(MINUTE);
     const [{ taskId }] = await w.ticks('s');
-    await w.wait(w.engine.cancel(taskId!));
+    await w.fail();
+    assert.equal((await w.wait(w.engine.task(taskId!))).state, 'error');
+    await w.wait(w.engine.reset(taskId!));
     await w.machine.advanceBy(MINUTE);
-    assert.deepEqual(await w.history('s'), ['12:01 fired', '12:02 fired']);
+    assert.deepEqual(await w.history('s'), ['12:01 fired', '12:02 skipped overlap']);
+  });
+
+  it('a task whose process died is in the way of the next one', async () => {
+    await w.put({ ...every('s'), overlap: 'skip' });
+    await w.machine.advanceBy(MINUTE);
+    w.kill();
+    await w.boot();
+    await w.machine.advanceBy(MINUTE);
+    assert.deepEqual(await w.history('s'), ['12:01 fired', '12:02 skipped overlap']);
   });
 });
 
@@ -318,7 +326,6 @@ describe('plans', () => {
 
   it('a tick that was marked by the commit that made the plan is not marked again', async () => {
     w.engine.scheduling.onPlanTick(async (_, tick) => {
-      const { ChangeSet } = await import('../../src/core/changes.ts');
       const c = new ChangeSet();
       c.ticks.push({ insert: false, ...tick, fromState: 0, state: 1, task: null, plan: 'mine', reason: null, message: null, doneAt: w.machine.now() });
       await w.store.commit(c);

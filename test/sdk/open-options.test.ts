@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { Tutti } from '../../src/main.ts';
 
 const CASES: [given: unknown, field: string, message: RegExp][] = [
-  [{ hooks: {} }, 'hooks', /^Tutti\.open: hooks is no option; there are store, templates, handlers, slots, /],
+  [{ hooks: {} }, 'hooks', /^Tutti\.open: hooks is no option; there are store, templates, handlers, .*, logger$/],
   [{ handler: [] }, 'handler', /handler is no option; did you mean handlers\?$/],
   [{ retension: false }, 'retension', /did you mean retention\?$/],
   [{ retention: { maxage: '1d' } }, 'retention.maxage', /retention\.maxage is no option; did you mean retention\.maxAge\?$/],

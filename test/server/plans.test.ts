@@ -112,6 +112,29 @@ test('(56) live plans under each combination of filters; active and active/ids a
   }
 });
 
+test('lists take a name without type, too: plans of each half', async () => {
+  await using s = await fakeServer();
+  const { plans } = s.engine;
+  plans.names.set('myTable', ['myTable_OFFLINE', 'myTable_REALTIME']);
+  plans.views = [planView(1, { createdAtMs: 1 }), planView(2, { resource: 'myTable_REALTIME', createdAtMs: 2 }), planView(3, { createdAtMs: 3 })];
+  const ids = plans.views.map((v) => v.planId);
+  assert.deepEqual((await s.ask('/tasks/taskPlans?resource=myTable&taskType=SegmentPurgeTask')).json, [ids[0], ids[2], ids[1]]);
+  assert.deepEqual((await s.ask('/tasks/taskPlans/active/ids?resource=myTable')).json, [ids[0], ids[2], ids[1]]);
+  const recent = (await s.ask('/tasks/taskPlans/recent?resource=myTable&limit=2')).json as { planId: string }[];
+  assert.deepEqual(
+    recent.map((p) => p.planId),
+    [ids[2], ids[1]],
+  );
+});
+
+test('a plan whose table is gone is not found, and not forbidden', async () => {
+  await using s = await fakeServer();
+  const { plans } = s.engine;
+  plans.views = [planView(1, { resource: 'gone_OFFLINE' })];
+  plans.may = () => false;
+  for (const method of ['GET', 'DELETE']) assert.equal((await s.ask(`/tasks/taskPlans/${plans.views[0].planId}`, { method })).status, 404, method);
+});
+
 test('(58) active, isActive and recent are never taken as the id of a plan', async () => {
   await using s = await fakeServer();
   assert.deepEqual((await s.ask('/tasks/taskPlans/active')).json, []);

@@ -5,7 +5,7 @@ import { CronExpressions } from '../../src/cron/cron-expressions.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import type { EngineConfig, Host } from '../../src/engine/host.ts';
 import type { TickView } from '../../src/engine/schedule-views.ts';
-import type { Assignment } from '../../src/engine/worker-port.ts';
+import type { Assignment, AttemptOutcome } from '../../src/engine/worker-port.ts';
 import { SqliteStore } from '../../src/store/sqlite/store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { oneStep, graph, step } from '../engine/engine-setup.ts';
@@ -31,7 +31,7 @@ export class ScheduledWorld {
   atOnce = true;
   /** What becomes of a commit; asked each time. */
   fate: (changes: ChangeSet) => CommitFate = () => 'ok';
-  #end: (a: Assignment) => void = () => undefined;
+  #end: (a: Assignment, outcome?: AttemptOutcome) => void = () => undefined;
 
   /** `start` false: as in the moment before templates and handlers are there. */
   async boot(o: { start?: boolean; config?: Partial<EngineConfig> } = {}): Promise<Engine> {
@@ -43,7 +43,7 @@ export class ScheduledWorld {
       now: () => machine.now(),
       ticks: () => 0,
       soon: (run) => machine.soon(life, run),
-      timer: (ms, run) => machine.timer(life, ms, run),
+      timer: (ms, run) => machine.timer(life, Math.ceil(ms), run),
       random: () => 0.5,
       uuid: () => '00000000-0000-4000-8000-000000000000',
       log: (level, message, details) => void this.logged.push(`${level} ${message} ${JSON.stringify(details ?? {})}`),
@@ -91,9 +91,9 @@ export class ScheduledWorld {
         },
       },
     );
-    this.#end = (a) => {
+    this.#end = (a, outcome = { ok: true, body: 'null' }) => {
       this.running = this.running.filter((r) => r !== a);
-      machine.soon(life, () => session.result({ task: a.task, no: a.no, token: a.token, outcome: { ok: true, body: 'null' } }));
+      machine.soon(life, () => session.result({ task: a.task, no: a.no, token: a.token, outcome }));
     };
     if (o.start !== false) engine.scheduling.start();
     await machine.settle();
@@ -103,6 +103,12 @@ export class ScheduledWorld {
   /** The oldest attempt that runs ends. */
   async finish(): Promise<void> {
     this.#end(this.running[0]);
+    await this.machine.settle();
+  }
+
+  /** The oldest attempt that runs fails for good. */
+  async fail(): Promise<void> {
+    this.#end(this.running[0], { ok: false, error: { code: 'x', message: 'x', retryable: false } });
     await this.machine.settle();
   }
 

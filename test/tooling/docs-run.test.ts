@@ -8,7 +8,15 @@ import { after, test } from 'node:test';
 import { type DocBlock, type DocModule, blocksOf, difference, modulesOf } from './doc-blocks.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
-const PAGES = ['README.md', 'docs/quickstart.md', 'docs/faq.md', 'docs/trees.md', 'docs/children.md', 'docs/decisions-and-batches.md'];
+const PAGES = [
+  'README.md',
+  'docs/quickstart.md',
+  'docs/faq.md',
+  'docs/trees.md',
+  'docs/children.md',
+  'docs/decisions-and-batches.md',
+  'docs/plans-generators.md',
+];
 /** Pages whose commands are run; the commands of the others are about this repository or about files the reader has. */
 const WITH_COMMANDS = new Set(['docs/quickstart.md', 'docs/trees.md']);
 /** Longest run of one module, and of all commands of a page. */

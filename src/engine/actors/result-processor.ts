@@ -5,7 +5,7 @@ import { IMPLIED_ABOVE } from '../../core/failure.ts';
 import { addNodes } from '../../core/grow.ts';
 import { stepUuid } from '../../core/ids.ts';
 import { REOPENED_AT_ONCE } from '../../core/reopening.ts';
-import { resetStep, resetTask } from '../../core/reset.ts';
+import { type ResetPlan, carryOut, planHolds, planStep, planTask } from '../../core/reset.ts';
 import { simpleStatus } from '../../core/simple-status.ts';
 import { TuttiError } from '../../core/errors.ts';
 import type { TaskGraph } from '../../core/graph.ts';
@@ -196,9 +196,18 @@ export class ResultProcessor implements Actor {
         // Rows of many steps that ended by implication are being written, a part a turn.
         if (g.debts.length > IMPLIED_ABOVE) return false;
         const rows = Math.min(REOPENED_AT_ONCE, this.#p.config.turn.maxRows);
-        const again = c.no === null ? resetTask(turn.out, g, rows) : resetStep(turn.out, g, c.no, rows);
-        if (!(again instanceof TuttiError) || (c.doubtful && !isTaskTerminal(g.taskState))) turn.replies.push(() => c.done(g, null));
-        else turn.replies.push(() => c.done(null, again));
+        let plan: ResetPlan | TuttiError | undefined = c.plan;
+        if (plan === undefined || !planHolds(plan, g)) {
+          plan = c.no === null ? planTask(g) : planStep(g, c.no);
+          // A large one is planned in one turn and carried out in the next, if the plan still holds then.
+          if (!(plan instanceof TuttiError) && plan.rerun.again.size > rows && c.plan === undefined) {
+            c.plan = plan;
+            return false;
+          }
+        }
+        if (!(plan instanceof TuttiError)) carryOut(turn.out, plan, rows);
+        const refused = plan instanceof TuttiError && !(c.doubtful && !isTaskTerminal(g.taskState)) ? plan : null;
+        turn.replies.push(() => (refused === null ? c.done(g, null) : c.done(null, refused)));
         return true;
       }
       case 'cancel': {

@@ -20,9 +20,11 @@ import type {
   WireTree,
   WireTreeCreated,
 } from '../../contract/wire.ts';
-import { ERRORS, type ErrorCode, TuttiError } from '../../core/errors.ts';
+import { ERRORS, TuttiError } from '../../core/errors.ts';
 import { readEventStream } from './event-stream.ts';
+import { PlanClient } from './plan-client.ts';
 import { ScheduleClient } from './schedule-client.ts';
+import { errorOf, refusalOf } from './server-refusal.ts';
 
 export class ServerUnreachable extends Error {
   constructor(url: string, cause: unknown) {
@@ -104,6 +106,7 @@ export class HttpClient {
   readonly #apiKey: string | undefined;
   readonly #timeoutMs: number;
   readonly #wait: HttpClientOptions['wait'];
+  readonly plans = new PlanClient((method, path, o) => this.#call(method, path, o));
   readonly schedules = new ScheduleClient((method, path, o) => this.#call(method, path, o));
 
   constructor(o: HttpClientOptions) {
@@ -323,7 +326,13 @@ export class HttpClient {
   async #call<T>(
     method: string,
     path: string,
-    o: { query?: Record<string, string | number | undefined>; body?: unknown; lines?: Iterable<unknown> | AsyncIterable<unknown> } = {},
+    o: {
+      query?: Record<string, string | number | undefined>;
+      body?: unknown;
+      lines?: Iterable<unknown> | AsyncIterable<unknown>;
+      timeoutMs?: number;
+      onHeaders?: (headers: Headers) => void;
+    } = {},
   ): Promise<T> {
     const headers: Record<string, string> = { accept: 'application/json', ...this.#auth() };
     if (o.body !== undefined) headers['content-type'] = 'application/json';
@@ -339,9 +348,10 @@ export class HttpClient {
           ? { body: o.body === undefined ? undefined : JSON.stringify(o.body) }
           : { body: linesOf(o.lines, (e) => (broken = e instanceof Error ? e : new Error(String(e)))), duplex: 'half' as const }),
         // A body that is made as it is sent takes the time it takes.
-        signal: o.lines === undefined ? AbortSignal.timeout(this.#timeoutMs) : undefined,
+        signal: o.lines === undefined ? AbortSignal.timeout(o.timeoutMs ?? this.#timeoutMs) : undefined,
       });
       if (!response.ok) throw await errorOf(response);
+      o.onHeaders?.(response.headers);
       text = response.status === 204 ? 'null' : await response.text();
     } catch (e) {
       if (e instanceof TuttiError) throw e;
@@ -393,28 +403,3 @@ const filterQuery = (f: AllEventsFilter): Record<string, string | undefined> => 
   name: f.name,
   state: f.states?.join(','),
 });
-
-/** The error that a body of ours tells of. */
-const refusalOf = (text: string): TuttiError | undefined => {
-  try {
-    const { error } = JSON.parse(text) as {
-      error: { code: string; message: string; field?: string; details?: Record<string, unknown>; retry_after_seconds?: number };
-    };
-    if (Object.hasOwn(ERRORS, error.code)) {
-      return new TuttiError(error.code as ErrorCode, error.message, { field: error.field, details: error.details, retryAfter: error.retry_after_seconds });
-    }
-  } catch {
-    // Not ours: a proxy, or another program on this port.
-  }
-  return undefined;
-};
-
-/** What the server refused, as the error it is. An answer that is not Tutti's own counts as INTERNAL, or NOT_FOUND for 404. */
-const errorOf = async (response: Response): Promise<TuttiError> => {
-  const text = await response.text().catch(() => '');
-  const refusal = refusalOf(text);
-  if (refusal !== undefined) return refusal;
-  const code: ErrorCode =
-    response.status === 404 ? 'NOT_FOUND' : response.status === 401 ? 'UNAUTHENTICATED' : response.status === 503 ? 'STORE_UNAVAILABLE' : 'INTERNAL';
-  return new TuttiError(code, `the server answered ${response.status} ${response.statusText}: ${text.slice(0, 200)}`);
-};

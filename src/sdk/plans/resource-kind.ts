@@ -18,15 +18,7 @@ export interface ResourceKindOptions extends Omit<ResourceKind, 'exists' | 'expa
 
 export type ResourceKindDefinition = ResourceKindOptions & { readonly [BRAND]: true };
 
-const FIELDS: Record<keyof ResourceKindOptions, true> = {
-  name: true,
-  exists: true,
-  expand: true,
-  authorise: true,
-  settings: true,
-  configuredTypes: true,
-  onDrop: true,
-};
+const FUNCTIONS = ['exists', 'expand', 'authorise', 'settings', 'configuredTypes', 'onDrop'] as const satisfies (keyof ResourceKindOptions)[];
 
 /** `defineResourceKind({ name: 'feed' })` will do. Throws INVALID_INPUT that names the field. */
 export function defineResourceKind(kind: ResourceKindOptions): ResourceKindDefinition {
@@ -35,26 +27,27 @@ export function defineResourceKind(kind: ResourceKindOptions): ResourceKindDefin
   const wrong = (field: string, message: string): TuttiError =>
     new TuttiError('INVALID_INPUT', `resource kind ${showValue(kind.name)}: ${field} ${message}`, { field });
   if (typeof kind.name !== 'string' || !NAME.test(kind.name)) throw wrong('name', 'must be 1 to 100 letters, digits, "_", "." or "-", the first a letter');
-  for (const [field, value] of Object.entries(kind)) {
-    if (!Object.hasOwn(FIELDS, field)) {
-      const near = nearestName(field, Object.keys(FIELDS));
-      throw wrong(field, `is nothing that a resource kind has${near === null ? '' : `; did you mean ${near}?`}`);
-    }
-    if (field !== 'name' && value !== undefined && typeof value !== 'function') throw wrong(field, `must be a function, not ${showValue(value)}`);
+  // An instance of a class may have what it likes beside.
+  if (Object.getPrototypeOf(kind) === Object.prototype) {
+    const unknown = Object.keys(kind).find((field) => field !== 'name' && !(FUNCTIONS as readonly string[]).includes(field));
+    const near = unknown === undefined ? null : nearestName(unknown, FUNCTIONS);
+    if (unknown !== undefined) throw wrong(unknown, `is nothing that a resource kind has${near === null ? '' : `; did you mean ${near}?`}`);
   }
-  return Object.freeze({ ...kind, [BRAND]: true as const });
+  const functions: Record<string, unknown> = {};
+  for (const field of FUNCTIONS) {
+    const given: unknown = kind[field];
+    if (given === undefined) continue;
+    if (typeof given !== 'function') throw wrong(field, `must be a function, not ${showValue(given)}`);
+    functions[field] = given.bind(kind);
+  }
+  return Object.freeze({ ...functions, name: kind.name, [BRAND]: true as const });
 }
 
 export const isResourceKind = (value: unknown): value is ResourceKindDefinition => typeof value === 'object' && value !== null && BRAND in value;
 
 /** The kind as the engine asks it. `resources` is asked when the kind is, not before. */
-export function resourceKindOf(definition: ResourceKindDefinition | ResourceKind, resources: () => Resources): ResourceKind {
-  const { name, exists, expand, ...rest } = definition as ResourceKindOptions;
-  const there = exists?.bind(definition) ?? (async (id: string): Promise<boolean> => (await resources().get(id))?.kind === name);
-  return {
-    ...rest,
-    name,
-    exists: there,
-    expand: expand?.bind(definition) ?? (async (id) => ((await there(id)) ? [id] : [])),
-  };
+export function resourceKindOf(given: ResourceKindOptions, resources: () => Resources): ResourceKind {
+  const definition: ResourceKindOptions = isResourceKind(given) ? given : defineResourceKind(given);
+  const exists = definition.exists ?? (async (id: string): Promise<boolean> => (await resources().get(id))?.kind === definition.name);
+  return { ...definition, exists, expand: definition.expand ?? (async (id) => ((await exists(id)) ? [id] : [])) };
 }

@@ -8,7 +8,7 @@ import { PlanHandle } from './plan-handle.ts';
 import type { AnyTaskType } from './task-type.ts';
 
 /** Numbers, true and false become text. */
-export type PlanSettings = Readonly<Record<string, string | number | boolean>>;
+export type RunSettings = Readonly<Record<string, string | number | boolean>>;
 
 export interface RunOptions {
   /** Kept with the plan, for people. */
@@ -30,7 +30,7 @@ export class TaskPlans {
    * a name that stands for several resources), and ILLEGAL_STATE where no plan can begin now: plans are switched off, the type runs without
    * them, its queue is stopped, the disk is full.
    */
-  async run(type: string | AnyTaskType, resource: string, settings: PlanSettings = {}, o: RunOptions = {}): Promise<PlanHandle | null> {
+  async run(type: string | AnyTaskType, resource: string, settings: RunSettings = {}, o: RunOptions = {}): Promise<PlanHandle | null> {
     const plans = this.#plans;
     const { name, supportsOrchestration } = plans.taskType(nameOf(type));
     if (!supportsOrchestration) throw new TuttiError('ILLEGAL_STATE', `the task type ${name} runs in single batches: begin one with plans.runOnce`);
@@ -43,7 +43,7 @@ export class TaskPlans {
   }
 
   /** One batch and no plan: the UUID of its task, as `tutti.get` takes it; null: there was nothing to do. Throws as `run`, and ORCHESTRATED_ONLY. */
-  async runOnce(type: string | AnyTaskType, resource: string, settings: PlanSettings = {}, o: RunOptions = {}): Promise<string | null> {
+  async runOnce(type: string | AnyTaskType, resource: string, settings: RunSettings = {}, o: RunOptions = {}): Promise<string | null> {
     const { name } = this.#plans.taskType(nameOf(type));
     return (await this.#trigger(name, resource, { ...settings, enableTaskOrchestration: 'false' }, o))?.taskId ?? null;
   }
@@ -76,7 +76,7 @@ export class TaskPlans {
     return this;
   }
 
-  async #trigger(taskType: string, resource: string, settings: PlanSettings, { triggeredBy }: RunOptions): Promise<TriggerRun | null> {
+  async #trigger(taskType: string, resource: string, settings: RunSettings, { triggeredBy }: RunOptions): Promise<TriggerRun | null> {
     const plans = this.#plans;
     const texts = textsOf(settings);
     const ids = await plans.expand(resource);
@@ -102,7 +102,7 @@ const filterOf = (q: { resource?: string; type?: string | AnyTaskType }): { reso
   ...(q.type === undefined ? {} : { taskType: nameOf(q.type) }),
 });
 
-function textsOf(settings: PlanSettings): Record<string, string> {
+function textsOf(settings: RunSettings): Record<string, string> {
   const texts: Record<string, string> = {};
   for (const [key, value] of Object.entries(settings)) {
     const kind = typeof value;

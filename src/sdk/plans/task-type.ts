@@ -1,5 +1,5 @@
 /** A task type: the generator of a plan's batches and the code of their subtasks, as a user writes it. */
-import type { ResourceChanges, ResourceItem } from '../../engine/resource-port.ts';
+import type { ResourceItem } from '../../engine/resource-port.ts';
 import type { Duration } from '../duration.ts';
 import type { RetryOptions } from '../step-options.ts';
 import type { UntypedStepContext } from '../step-types.ts';
@@ -93,6 +93,16 @@ export interface BatchOutcome<Input, Result> {
   readonly subtasks: AsyncIterable<SubtaskOutcome<Input, Result>>;
 }
 
+// Interfaces and fields that may be absent do not fit the type Json; whether a body can be kept is seen when the answer is read.
+// oxlint-disable-next-line typescript/no-explicit-any
+type Body = any;
+
+/** All or nothing. `expect`: the version an item must have now, null where it must not exist; absent: whatever. Bodies are any JSON. */
+export interface ItemChanges {
+  put?: readonly { readonly key: string; readonly body: Body; readonly expect?: number | null }[];
+  remove?: readonly { readonly key: string; readonly expect?: number }[];
+}
+
 export interface FinishAnswer<State> {
   state?: State | NoInfer<Wire<State>>;
   /** Input units that this batch did. Default: those of its complete subtasks. */
@@ -100,14 +110,14 @@ export interface FinishAnswer<State> {
   inputsToProcess?: number;
   customStats?: Record<string, string>;
   /** Items of the resource to write in the same commit. */
-  changes?: ResourceChanges;
+  changes?: ItemChanges;
 }
 
 export interface EndAnswer {
   message?: string;
   customStats?: Record<string, string>;
   /** As in FinishAnswer, in the commit that ends the plan: a swap that happens exactly once. */
-  changes?: ResourceChanges;
+  changes?: ItemChanges;
 }
 
 export interface TaskTypeDefinition<State = unknown, Input = unknown, Result = unknown> {

@@ -69,6 +69,7 @@ export class LocalWorker implements WorkerSink {
         slots,
         hasHandler: (handler) => registry.has(handler),
         traits: (handler) => registry.traits(handler),
+        defaults: (handler) => registry.defaults(handler),
         handlers: () => registry.describe(),
         hookErrors: () => hooks?.errors ?? 0,
       },

@@ -8,9 +8,11 @@ interface Asking {
   caller: Caller;
 }
 
-/** Of one resource, by its id. Throws FORBIDDEN. */
+/** Of one resource, by its id. Throws FORBIDDEN, and NOT_FOUND where it is gone. */
 export async function demand({ engine, caller }: Asking, id: string, action: ResourceAction): Promise<void> {
   if (await engine.plans.authorise(caller, id, action)) return;
+  // Nobody may do anything to what is not there: say that instead.
+  await engine.plans.expand(id);
   throw new TuttiError('FORBIDDEN', `${caller?.name ?? 'this caller'} may not ${action} ${id}`);
 }
 
@@ -21,12 +23,12 @@ export async function demandNamed(asking: Asking, name: string, action: Resource
   return ids;
 }
 
-/** The same for a list about it: false where there is no such resource, so that nothing is listed. */
-export async function demandListed(asking: Asking, name: string): Promise<boolean> {
+/** The same for a list about it: where there is no such resource, nothing is listed. */
+export async function demandListed(asking: Asking, name: string): Promise<string[]> {
   try {
-    return (await demandNamed(asking, name, 'read')).length > 0;
+    return await demandNamed(asking, name, 'read');
   } catch (e) {
-    if (isTuttiError(e) && e.code === 'NOT_FOUND') return false;
+    if (isTuttiError(e) && e.code === 'NOT_FOUND') return [];
     throw e;
   }
 }

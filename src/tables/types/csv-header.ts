@@ -7,6 +7,7 @@ import { createGunzip } from 'node:zlib';
 
 /** A header longer than this is none. */
 const MOST = 1_048_576;
+const CHUNK = 65_536;
 const DELIMITERS = [',', '\t', ';', '|'] as const;
 
 export interface CsvHeader {
@@ -16,7 +17,7 @@ export interface CsvHeader {
 
 /** Null: the file has no line. */
 export async function readCsvHeader(file: string, delimiter: string | null, signal?: AbortSignal): Promise<CsvHeader | null> {
-  const raw = createReadStream(file, { signal, highWaterMark: 65_536 });
+  const raw = createReadStream(file, { signal, highWaterMark: CHUNK });
   const stream = file.toLowerCase().endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
   raw.on('error', (e) => stream.destroy(e));
   const decoder = new TextDecoder();
@@ -30,7 +31,11 @@ export async function readCsvHeader(file: string, delimiter: string | null, sign
   }
   raw.destroy();
   const record = end < 0 ? text : text.slice(0, end);
-  if (record.trim() === '') return null;
+  if (record.trim() === '') {
+    // `text` may be no more than the beginning of it.
+    if (end >= 0 && (text.trim() !== '' || text.length >= CHUNK / 2)) throw new Error('line 1: it is empty, where the header should be');
+    return null;
+  }
   const used = delimiter ?? likelyDelimiter(record);
   return { delimiter: used, names: splitRecord(record, used) };
 }

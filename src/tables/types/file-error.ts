@@ -1,6 +1,5 @@
 /** What is wrong with a file, in a sentence that names its line and column. DuckDB's own text says it at length and with hints for its console. */
 import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { createGunzip } from 'node:zlib';
 import type { DuckSession } from '../duckdb.ts';
 import type { TableColumn } from '../tables.ts';
@@ -8,6 +7,7 @@ import { quoteName, quotePath, quoteText } from '../sql-text.ts';
 import type { FileSource } from './file-source.ts';
 
 const MOST = 300;
+const [NEWLINE, SPACE, QUOTE] = [10, 32, 34];
 
 export interface FileProblem {
   /** From 1; of Parquet and of JSON that is no JSON lines, the record. Null: it is about the whole file. */
@@ -23,11 +23,12 @@ export const showProblem = (file: string, p: FileProblem): string =>
 export async function fileProblem(e: unknown, s: DuckSession, file: string, source: FileSource | null, columns: readonly TableColumn[]): Promise<FileProblem> {
   const text = (e instanceof Error ? e.message : String(e)).trim();
   const found = readProblem(text);
-  if (source === null || found.column !== null) return found;
+  if (source === null) return found;
+  if (source.format === 'csv') return found.line === null ? found : { ...found, line: await lineOf(file, found.line, true) };
   if (source.format === 'parquet') return { ...found, ...(await castOf(s, file, columns)) };
-  if (found.line === null || (source.format !== 'json' && source.format !== 'jsonl')) return found;
+  if (found.line === null) return found;
   const column = await fieldOf(s, source.from, found.line, columns);
-  return { ...found, column, line: source.format === 'jsonl' ? await lineOf(file, found.line) : found.line };
+  return { ...found, column, line: source.format === 'jsonl' ? await lineOf(file, found.line, false) : found.line };
 }
 
 /** Pure: the parts of DuckDB's message. */
@@ -85,19 +86,38 @@ async function fieldOf(s: DuckSession, from: string, record: number, columns: re
   }
 }
 
-/** DuckDB counts the lines that have something in them. */
-async function lineOf(file: string, record: number): Promise<number> {
+/**
+ * The line a record begins with. DuckDB counts records: in CSV one may have several lines within quotes, in JSON lines it leaves out
+ * those that are empty. What lies behind the end is the last one.
+ */
+async function lineOf(file: string, record: number, csv: boolean): Promise<number> {
   const raw = createReadStream(file);
-  const lines = createInterface({ input: file.toLowerCase().endsWith('.gz') ? raw.pipe(createGunzip()) : raw, crlfDelay: Infinity });
-  let no = 0;
-  let full = 0;
+  const stream = file.toLowerCase().endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
+  raw.on('error', (e) => stream.destroy(e));
+  let line = 1;
+  let begin = 1;
+  let records = 0;
+  let quoted = false;
+  let empty = true;
+  let last = 1;
   try {
-    for await (const line of lines) {
-      no++;
-      if (line.trim() !== '' && ++full === record) return no;
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      for (const c of chunk) {
+        if (c === NEWLINE) {
+          line++;
+          if (quoted) continue;
+          if (csv || !empty) {
+            last = begin;
+            if (++records === record) return begin;
+          }
+          begin = line;
+          empty = true;
+        } else if (c === QUOTE && csv) quoted = !quoted;
+        else if (c > SPACE) empty = false;
+      }
     }
+    return empty ? last : begin;
   } finally {
     raw.destroy();
   }
-  return record;
 }

@@ -99,7 +99,8 @@ export function fileIngestion(x: TableTaskContext): TaskTypeDefinition<Ingestion
       if ((e as NodeJS.ErrnoException).code === 'ENOENT') return null;
       throw e;
     }
-    if (!found.isFile() || x.now() - found.mtimeMs < o.minAgeMs) return null;
+    // Without a limit, clocks that differ are nothing to wait for.
+    if (!found.isFile() || (o.minAgeMs > 0 && x.now() - found.mtimeMs < o.minAgeMs)) return null;
     const item = await ctx.item(fileKey(set, file));
     if (item !== null) {
       const known = loadedFile(item);

@@ -27,7 +27,8 @@ type PlanHandlers = Handlers<
 export const planHandlers: PlanHandlers = {
   async listPlanIds(call) {
     const { resource = '', taskType = '' } = filterOf(call.engine.plans, call.query);
-    return (await demandListed(call, resource)) ? call.engine.plans.planIds({ resource, taskType }) : [];
+    const ids = await demandListed(call, resource);
+    return (await Promise.all(ids.map((id) => call.engine.plans.planIds({ resource: id, taskType })))).flat();
   },
 
   async activePlans(call) {
@@ -41,8 +42,11 @@ export const planHandlers: PlanHandlers = {
   async recentPlans(call) {
     const { query } = call;
     const filter = filterOf(call.engine.plans, query);
-    const found = await call.engine.plans.recent({ ...filter, limit: query.limit ?? RECENT_PLANS });
-    return (await readable(call, filter.resource, found)).map((p) => planToWire(p, query.batches));
+    const limit = query.limit ?? RECENT_PLANS;
+    const found = await listed(call, filter, (f) => call.engine.plans.recent({ ...f, limit }));
+    // Of a name that stands for several, each gave its own newest.
+    if (filter.resource !== undefined) found.sort((a, b) => b.createdAtMs - a.createdAtMs);
+    return found.slice(0, limit).map((p) => planToWire(p, query.batches));
   },
 
   async isPlanActive(call) {
@@ -143,20 +147,24 @@ function filterOf(plans: Plans, q: { tableNameWithType?: string; resource?: stri
   return { resource: q.tableNameWithType ?? q.resource, taskType };
 }
 
-async function active(call: Call<'activePlans' | 'activePlanIds'>): Promise<PlanView[]> {
-  const filter = filterOf(call.engine.plans, call.query);
-  return readable(call, filter.resource, await call.engine.plans.active(filter));
-}
+const active = (call: Call<'activePlans' | 'activePlanIds'>): Promise<PlanView[]> =>
+  listed(call, filterOf(call.engine.plans, call.query), (f) => call.engine.plans.active(f));
+
+type Asking = Pick<Call<'activePlans'>, 'engine' | 'caller'>;
 
 /** Of a resource that was named the caller is told that it is not theirs to see; of all others they see nothing. */
-async function readable(call: Pick<Call<'activePlans'>, 'engine' | 'caller'>, named: string | undefined, found: PlanView[]): Promise<PlanView[]> {
-  if (named !== undefined) return (await demandListed(call, named)) ? found : [];
+async function listed(call: Asking, filter: Filter, ask: (f: Filter) => Promise<PlanView[]>): Promise<PlanView[]> {
+  if (filter.resource !== undefined) {
+    const ids = await demandListed(call, filter.resource);
+    return (await Promise.all(ids.map((resource) => ask({ ...filter, resource })))).flat();
+  }
+  const found = await ask(filter);
   const may = permissions(call, 'read');
   const allowed = await Promise.all(found.map((p) => may(p.resource)));
   return found.filter((_, i) => allowed[i]);
 }
 
-async function demandOwner(call: Pick<Call<'getPlan'>, 'engine' | 'caller'>, planId: string, action: 'read' | 'abort'): Promise<void> {
+async function demandOwner(call: Asking, planId: string, action: 'read' | 'abort'): Promise<void> {
   const { resource } = await call.engine.plans.owner(planId);
   await demand(call, resource, action);
 }

@@ -4,6 +4,8 @@
  */
 import { randomInt, randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { setImmediate as nextRound } from 'node:timers/promises';
 import { checkExposure, type TuttiConfig } from './config.ts';
@@ -20,7 +22,7 @@ import { HookRegistry } from './sdk/hooks.ts';
 import { type ScheduleOptions, scheduleRequestOf } from './sdk/schedules.ts';
 import { LocalGeneratorHost } from './sdk/plans/local-generator-host.ts';
 import { type PlanOptions, planSettings } from './sdk/plans/plan-options.ts';
-import { type ResourceKindOptions, resourceKindOf } from './sdk/plans/resource-kind.ts';
+import { type ResourceKindOptions, resourceKindOf, resourceKindsOf } from './sdk/plans/resource-kind.ts';
 import type { AnyTaskType } from './sdk/plans/task-type.ts';
 import { TaskHandle as Task } from './sdk/task-handle.ts';
 import type { AnyTemplate } from './sdk/template.ts';
@@ -210,11 +212,23 @@ const realTimer: Host['timer'] = (ms, fn) => {
   return () => clearTimeout(timer);
 };
 
-const realHost = (log: Logger): Host => ({
+/** How full disk and memory are; what cannot be read is null. A container's limit counts as its memory. */
+const pressureOf = async (folder: string): Promise<{ diskPercent: number | null; memoryPercent: number | null }> => {
+  const disk = await statfs(folder).catch(() => null);
+  // As df counts: what only root may take is not free.
+  const used = disk === null ? 0 : disk.blocks - disk.bfree;
+  const all = disk === null ? 0 : used + disk.bavail;
+  const limit = process.constrainedMemory();
+  const memory = limit > 0 && limit < totalmem() ? limit : totalmem();
+  return { diskPercent: all > 0 ? (100 * used) / all : null, memoryPercent: memory > 0 ? 100 * (1 - process.availableMemory() / memory) : null };
+};
+
+const realHost = (log: Logger, folder: string): Host => ({
   now: () => Date.now(),
   ticks: () => performance.now(),
   soon: (fn) => void setImmediate(fn),
   timer: realTimer,
+  pressure: () => pressureOf(folder),
   random: () => Math.random(),
   uuid: () => randomUUID(),
   log,
@@ -293,7 +307,7 @@ const compose = async (o: OpenOptions, config: EngineConfig, declared?: readonly
   // Mistakes in templates and handlers come before the store is touched.
   const registrations = templates.map(registrationOf);
   const schedules = o.schedules === undefined ? declared : [...o.schedules].map(scheduleRequestOf);
-  const host = realHost(o.logger ?? toStderr);
+  const host = realHost(o.logger ?? toStderr, o.store === ':memory:' ? process.cwd() : dirname(resolve(o.store)));
   const registry = new HandlerRegistry();
   // First, so that a user's registration of the same name wins.
   registry.registerAll(builtInHandlers(host.now));
@@ -307,10 +321,7 @@ const compose = async (o: OpenOptions, config: EngineConfig, declared?: readonly
     onFailure: (call, e) => host.log('warn', `${call} failed`, { error: e instanceof Error ? (e.stack ?? e.message) : String(e) }),
   });
   generators.register(o.taskTypes ?? []);
-  const kinds = [...(o.resourceKinds ?? [])].map((kind) => resourceKindOf(kind, () => resources()));
-  let resources = (): Engine['resources'] => {
-    throw new TuttiError('SHUTTING_DOWN', 'the engine is not open yet');
-  };
+  const kinds = resourceKindsOf(o.resourceKinds ?? []);
 
   const store = openStore(o.store, host);
   try {
@@ -332,8 +343,7 @@ const compose = async (o: OpenOptions, config: EngineConfig, declared?: readonly
       pause: () => nextRound(),
       onFault: (e) => host.log('error', 'the local worker met what should not happen', { error: String(e) }),
     });
-    resources = () => engine.resources;
-    for (const kind of kinds) engine.addResourceKind(kind);
+    for (const kind of kinds) engine.addResourceKind(resourceKindOf(kind, () => engine.resources));
     generators.connect(engine.planWorkers);
     engine.scheduling.start();
     // Timers of the engine never hold the process; an engine that is open does, or a task waiting for its retry would be left behind.

@@ -345,6 +345,7 @@ export class Engine implements EngineFacade {
       admit: () => this.#admit(),
       pause: () => this.#pause(),
     });
+    this.scheduling.onPlanTick((target, tick) => this.#plans.fireTick(target, tick));
   }
 
   /** Opens the engine on a store and takes up what was unfinished. The store is closed with it. */

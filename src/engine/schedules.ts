@@ -231,14 +231,17 @@ export class Schedules implements ScheduleFacade {
     return await this.#change(e, update, c.definition);
   }
 
-  #pause(key: string, paused: boolean): Promise<ScheduleView> {
+  async #pause(key: string, paused: boolean): Promise<ScheduleView> {
     this.#o.admit();
-    return this.#o.book.exclusively(async () => {
-      const e = this.#find(key);
-      if (e.definition.owner === 'table') throw notYours(e);
-      if (e.paused !== paused) await this.#change(e, { id: e.id, fromVersion: e.version, paused, nextAt: e.nextAt }, e.definition);
-      return await this.#view(e);
+    const e = await this.#o.book.exclusively(async () => {
+      const found = this.#find(key);
+      if (found.definition.owner === 'table') throw notYours(found);
+      if (found.paused === paused) return found;
+      return await this.#change(found, { id: found.id, fromVersion: found.version, paused, nextAt: found.nextAt }, found.definition);
     });
+    // A tick that is being fired is fired; when this resolves, none is.
+    if (paused) await e.draining;
+    return await this.#view(e);
   }
 
   /** With a schedule that goes on come the ticks that it missed, in the same commit. */

@@ -180,8 +180,21 @@ export class Segments {
 
   /** What readers of the table see: visible, and of the current swap. */
   async visible(id: string): Promise<StoredSegment[]> {
-    const swap = await this.currentSwap(id);
-    return (await this.all(id)).filter((s) => isVisible(s.segment, swap));
+    let swap = await this.currentSwap(id);
+    for (let tries = 0; ; tries++) {
+      const all = await this.all(id);
+      const now = await this.currentSwap(id);
+      // A switch between the two looks: the list is not that of the swap.
+      if (now === swap) return all.filter((s) => isVisible(s.segment, swap));
+      if (tries >= 10) throw new TuttiError('CONFLICT', `The segments of ${id} change faster than they can be listed.`);
+      swap = now;
+    }
+  }
+
+  /** Null: there is none of this name. */
+  async one(id: string, name: string): Promise<StoredSegment | null> {
+    const item = await this.#o.resources.item(id, SEGMENT_PREFIX + name);
+    return item === null ? null : stored(item);
   }
 
   async currentSwap(id: string): Promise<string | null> {

@@ -35,6 +35,8 @@ export async function queryTable(
   const signal = o.signal === undefined ? late.signal : AbortSignal.any([o.signal, late.signal]);
   try {
     const visible = await parts.segments.visible(t.id);
+    // After the segments: a schema that is newer than they are can be mapped to them, an older one cannot.
+    const { schema } = await parts.segments.table(t.id);
     const files = visible.map((s) => s.segment);
     return await parts.segments.reading(files, () =>
       parts.duck.sandbox(
@@ -47,7 +49,7 @@ export async function queryTable(
             return s.read(prepared, [], { limit, maxBytes: MAX_ANSWER });
           });
         },
-        { signal, before: (s) => makeViews(s, t.schema, names, visible, parts.segments) },
+        { signal, before: (s) => makeViews(s, schema, names, visible, parts.segments) },
       ),
     );
   } catch (e) {

@@ -54,7 +54,8 @@ test('a drawn plan keeps to the terminal: its last batches stay, nothing moves t
   assert.match(lines[3], /^ {2}… 993 earlier batches$/);
   assert.match(lines[10], /^ {2}batch 999 /);
   for (const l of lines) assert.ok([...l].length <= 60 && !l.includes('\u001b') && !l.includes('\n'), l);
-  for (const status of ['ABORTING', 'COMPLETED', 'CANCELLED', 'FAILED'] as const) assert.match(drawPlan(planToWire(planView(1, { status })))[1], new RegExp(`^${status} `));
+  for (const status of ['ABORTING', 'COMPLETED', 'CANCELLED', 'FAILED'] as const)
+    assert.match(drawPlan(planToWire(planView(1, { status })))[1], new RegExp(`^${status} `));
   assert.match(drawPlan(planToWire(planView(1, { status: 'COMPLETED', inputsToProcess: 0, inputsProcessed: 0, batches: [] })))[2], /100 %/);
   const lost = drawPlan(planToWire(planView(1, { batches: [{ ...batch, taskState: null }] })));
   assert.match(lost[3], /error .*its task is gone/);

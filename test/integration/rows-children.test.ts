@@ -337,7 +337,7 @@ test('rows 20 and 22: finalize has what run returned, also after a restart; with
   }
 });
 
-test("rows 14 and 19: children are steps of their parent's task, and end with its deadline", async () => {
+test("rows 14 and 19 (more in rows-kinship): children are steps of their parent's task, and end with its deadline", async () => {
   await family({ template: { deadlineMs: 10_000 }, traits: ABORTING, doing: { p: { spawn: ['a'] }, '*': { delayMs: 60_000 } } }, async (f) => {
     await f.end();
     assert.deepEqual([f.state('p'), f.state('p.a'), f.taskState], ['cancelled: expired', 'cancelled: expired', 'error']);

@@ -234,7 +234,7 @@ test('8.3 row 35: everything completed, results stored, progress 1', async () =>
   );
 });
 
-test('8.3 rows 41, 44, 46: a running task is not begun again; nothing and nobody are refused', async () => {
+test('8.3 rows 41 and 46: a running task is not begun again; nobody is refused', async () => {
   await using b = await bench();
   const t = await b.tutti.submitTree([work('a', { handler: 'held' })], { execute: false });
   assert.equal((await t.view()).state, 'pending');

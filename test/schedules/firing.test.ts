@@ -53,6 +53,28 @@ describe('a tick', () => {
     assert.equal((await w.wait(w.engine.task(tick.taskId!))).state, 'complete');
   });
 
+  it('of a task that arrives in pieces is neither lost nor doubled by a kill after any of them', async () => {
+    for (let moment = 0; moment < 20; moment++) {
+      const key = `big${moment}`;
+      const at = w.machine.now() + 1000;
+      await w.put({ key, at, target: { kind: 'template', namespace: 't', name: 'big' } });
+      await w.machine.advanceTo(at - 1);
+      w.machine.fireNext(at);
+      for (let n = 0; n < moment; n++) await w.machine.stepOnce();
+      w.kill();
+      await w.boot();
+      await w.machine.advanceBy(MINUTE);
+      const [tick] = await w.ticks(key);
+      assert.equal(tick.state, 'fired');
+      const { tasks } = await w.wait(w.engine.list({ initiator: `schedule/${key}` }));
+      assert.deepEqual(
+        tasks.map((t) => [t.id, t.state]),
+        [[tick.taskId, 'complete']],
+        `killed at moment ${moment}`,
+      );
+    }
+  });
+
   it('whose task cannot be made has failed, and says why; the next one follows', async () => {
     await w.put({ ...every('checked'), target: { kind: 'template', namespace: 't', name: 'job' } });
     await w.wait(w.engine.register({ ...oneStep('job'), validate: () => ({ ok: false, issues: [{ path: 'x', message: 'is missing' }] }) }));

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import type { ChangeSet } from '../../src/core/changes.ts';
 import { isTuttiError } from '../../src/core/errors.ts';
 import { Status, isPlanLive } from '../../src/core/plan.ts';
-import { defineTaskType } from '../../src/sdk/plans/task-type.ts';
+import type { TaskTypeDefinition } from '../../src/sdk/plans/task-type.ts';
 import type { CommitFate } from '../support/faulty-store.ts';
 import { failure, OK, PlanWorld } from '../support/plan-world.ts';
 import { SeededRandom, drawOf } from '../support/seeded-random.ts';
@@ -30,6 +30,12 @@ interface Cursor {
   again: [n: number, tries: number][];
 }
 
+interface Input {
+  n: number;
+  tries: number;
+  from: string;
+}
+
 export async function planRun(seed: number): Promise<PlanRunFacts> {
   const rnd = new SeededRandom(seed);
   const facts: PlanRunFacts = { plans: 0, batches: 0, faults: 0, kills: 0, aborts: 0, counted: 0, ends: {} };
@@ -43,7 +49,7 @@ export async function planRun(seed: number): Promise<PlanRunFacts> {
   const maybeThrow = (): void => {
     if (drawOf(seed, 5, calls++) < throwing) throw new Error('scripted');
   };
-  const type = defineTaskType({
+  const type: TaskTypeDefinition<Cursor, Input, null> = {
     name: 'Sum',
     startPlan: () => {
       maybeThrow();
@@ -91,7 +97,7 @@ export async function planRun(seed: number): Promise<PlanRunFacts> {
       : {}),
     failurePolicy: { maxFailedBatches: 1000, maxBarrenBatches: 1000 },
     subtask: () => null,
-  });
+  };
   const other = { ...type, name: 'Other' };
   const types = [type, other];
   w.ends = (input, a) => {

@@ -88,7 +88,9 @@ test('what does not fit into memory is spilled below the temporary folder, which
   const duck = openDuck(t, folder, { memory: '64MB' });
   // 90 MB in 64 MB: without a place to spill it fails.
   await duck.session(async (s) => {
-    await s.run(`CREATE TEMP TABLE big AS SELECT i, md5(i::VARCHAR) || md5((i + 1)::VARCHAR) || md5((i + 2)::VARCHAR) || md5((i + 3)::VARCHAR) AS b FROM range(700000) r(i)`);
+    await s.run(
+      `CREATE TEMP TABLE big AS SELECT i, md5(i::VARCHAR) || md5((i + 1)::VARCHAR) || md5((i + 2)::VARCHAR) || md5((i + 3)::VARCHAR) AS b FROM range(700000) r(i)`,
+    );
     assert.deepEqual(await s.rows('SELECT count(*) AS n FROM big'), [{ n: 700_000 }]);
     assert.equal(existsSync(path.join(folder, 'tmp', 'shared')), true, 'it did spill');
   });

@@ -10,6 +10,9 @@ export class MemoryResources implements Resources {
   /** Called before each change of items: a test may throw, or change something itself first. */
   beforeChange: (id: string, changes: ResourceChanges) => void | Promise<void> = () => {};
 
+  /** Of the kind; called after a removal, as the engine does. */
+  onDrop: (id: string) => void | Promise<void> = () => {};
+
   async create({ id, kind, body }: { id: string; kind: string; body: Json }): Promise<Resource> {
     if (this.#resources.has(id)) throw new TuttiError('ALREADY_EXISTS', `${id} exists.`);
     const resource = { id, kind, body: structuredClone(body), version: 1, createdAt: 1000, incarnation: ++this.#incarnations };
@@ -39,6 +42,7 @@ export class MemoryResources implements Resources {
     this.#of(id);
     this.#resources.delete(id);
     this.#items.delete(id);
+    await this.onDrop(id);
   }
 
   async items(id: string, { prefix = '', after = '', limit = 1000 }: { prefix?: string; after?: string; limit?: number } = {}): Promise<ResourceItem[]> {

@@ -32,7 +32,9 @@ export const addPlan = (program: Command, ctx: CommandContext): void => {
       const o = command.optsWithGlobals<Global & { resource?: string; type?: string; active?: boolean; limit: number }>();
       const filter = { resource: o.resource, taskType: o.type };
       const { plans } = ctx.client(o);
-      const found = o.active ? (await plans.active(filter)).toReversed().slice(0, o.limit) : await plans.recent({ ...filter, limit: o.limit, batches: o.json ? undefined : 1 });
+      const found = o.active
+        ? (await plans.active(filter)).toReversed().slice(0, o.limit)
+        : await plans.recent({ ...filter, limit: o.limit, batches: o.json ? undefined : 1 });
       if (o.json) return ctx.json(found);
       if (found.length === 0) return ctx.err.write('no plans\n');
       const now = Date.now();

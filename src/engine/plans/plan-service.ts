@@ -8,6 +8,7 @@ import type { EngineParts } from '../engine-parts.ts';
 import type { GeneratorHost, PlanAnswer, PlanWorkerPort, SubtaskRow, TaskTypeTraits } from '../plan-port.ts';
 import type { GenerationRun, PlanMetrics, PlanView, Plans, ScheduleResult, TriggerRequest, TriggerResult } from '../plan-views.ts';
 import type { Caller, ResourceAction, ResourceKind } from '../resource-port.ts';
+import type { PlanFiring, PlanTarget } from '../scheduler.ts';
 import { batchSubmission } from './plan-batches.ts';
 import { PlanBook } from './plan-book.ts';
 import { PlanCalls } from './plan-calls.ts';
@@ -189,6 +190,15 @@ export class PlanService implements Plans {
 
   trigger(r: TriggerRequest): Promise<TriggerResult> {
     return this.#o.guard(() => this.#triggers.trigger(r));
+  }
+
+  /** A tick of the scheduler: marked in the commit that makes the plan. */
+  async fireTick(target: PlanTarget, tick: { schedule: number; at: number }): Promise<PlanFiring> {
+    const { resource, taskType } = target;
+    const { runs, skipped, blocked } = await this.trigger({ resource, taskType, via: 'cron', triggeredBy: 'schedule', tick });
+    if (blocked !== null) return { state: 'failed', message: blocked };
+    if (runs.length > 0) return { state: 'fired', plan: runs[0].planId ?? undefined };
+    return { state: 'skipped', message: `the plan ${skipped[0]?.planId} is live` };
   }
 
   schedule(q: Parameters<Plans['schedule']>[0]): Promise<ScheduleResult[]> {

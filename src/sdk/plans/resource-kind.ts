@@ -45,9 +45,16 @@ export function defineResourceKind(kind: ResourceKindOptions): ResourceKindDefin
 
 export const isResourceKind = (value: unknown): value is ResourceKindDefinition => typeof value === 'object' && value !== null && BRAND in value;
 
+/** Those that are not defined yet are. Throws INVALID_INPUT, also where two have one name. */
+export function resourceKindsOf(given: Iterable<ResourceKindOptions>): ResourceKindDefinition[] {
+  const kinds = Array.from(given, (kind) => (isResourceKind(kind) ? kind : defineResourceKind(kind)));
+  const twice = kinds.find(({ name }, i) => kinds.findIndex((k) => k.name === name) < i);
+  if (twice !== undefined) throw new TuttiError('INVALID_INPUT', `resource kind ${showValue(twice.name)}: name is that of another one`, { field: 'name' });
+  return kinds;
+}
+
 /** The kind as the engine asks it. `resources` is asked when the kind is, not before. */
-export function resourceKindOf(given: ResourceKindOptions, resources: () => Resources): ResourceKind {
-  const definition: ResourceKindOptions = isResourceKind(given) ? given : defineResourceKind(given);
+export function resourceKindOf(definition: ResourceKindDefinition, resources: () => Resources): ResourceKind {
   const exists = definition.exists ?? (async (id: string): Promise<boolean> => (await resources().get(id))?.kind === definition.name);
   return { ...definition, exists, expand: definition.expand ?? (async (id) => ((await exists(id)) ? [id] : [])) };
 }

@@ -1,11 +1,11 @@
 /** Which rows SegmentPurgeTask removes: those a predicate names or, without one, those older than the table keeps them. */
 import { TuttiError } from '../../core/errors.ts';
-import { showValue } from '../../core/show-value.ts';
-import { isTimeType, timeMs } from '../column-types.ts';
+import { timeMs } from '../column-types.ts';
 import type { Duck } from '../duckdb.ts';
 import type { TableData } from '../segments.ts';
 import { guardCondition } from '../sql-guard.ts';
 import { quoteName } from '../sql-text.ts';
+import { retentionOf } from '../table-config.ts';
 import type { TableSchema } from '../tables.ts';
 
 export interface PurgeCondition {
@@ -32,21 +32,11 @@ export async function checkPredicate(duck: Duck, predicate: string, schema: Tabl
   });
 }
 
-const UNITS: Record<string, number> = { MILLISECONDS: 1, SECONDS: 1_000, MINUTES: 60_000, HOURS: 3_600_000, DAYS: 86_400_000 };
-
-/** What the table's config says of retention; null: nothing, a text: something that cannot be used. */
-export function retentionOf(table: Pick<TableData, 'schema' | 'config'>, now: number): PurgeCondition | null | string {
-  const config = table.config.segmentsConfig;
-  if (typeof config !== 'object' || config === null || Array.isArray(config)) return null;
-  const { retentionTimeUnit: unit, retentionTimeValue: value, timeColumnName } = config;
-  if (value === undefined || value === null || value === '') return null;
-  const ms = UNITS[String(unit ?? 'DAYS').toUpperCase()];
-  if (ms === undefined) return `segmentsConfig.retentionTimeUnit must be one of ${Object.keys(UNITS).join(', ')}, not ${showValue(unit)}`;
-  const n = Number(value);
-  if (!Number.isSafeInteger(n * ms) || n < 1) return `segmentsConfig.retentionTimeValue must be a whole number of 1 or more, not ${showValue(value)}`;
-  const name = table.schema.timeColumn ?? (typeof timeColumnName === 'string' ? timeColumnName : null);
-  const column = table.schema.columns.find((c) => c.name === name);
-  if (column === undefined || !isTimeType(column.type)) return `the table has a retention, and no time column to go by${name === null ? '' : `: ${name}`}`;
-  const before = now - n * ms;
-  return { sql: `${timeMs(column.type, quoteName(column.name))} < ${before}`, before: column.name === table.schema.timeColumn ? before : null };
+/** What the table's config says of retention; null: nothing, a text: why it cannot be used. */
+export function retentionCondition(table: Pick<TableData, 'schema' | 'config'>, now: number): PurgeCondition | null | string {
+  const ms = retentionOf(table.config);
+  if (ms === null) return null;
+  const column = table.schema.columns.find((c) => c.name === table.schema.timeColumn);
+  if (column === undefined) return 'the table has a retention (segmentsConfig), and no timeColumn in its schema to go by';
+  return { sql: `${timeMs(column.type, quoteName(column.name))} < ${now - ms}`, before: now - ms };
 }

@@ -8,7 +8,7 @@ import { isVisible, type SegmentFile, type StoredSegment, type TableData } from 
 import { quotePath } from '../sql-text.ts';
 import { columnsOf } from '../table-schema.ts';
 import { type FailedInputs, failedCount, failureStats, noFailures, showFailures, withFailure, withoutFailure } from './failed-inputs.ts';
-import { checkPredicate, type PurgeCondition, retentionOf } from './purge-condition.ts';
+import { checkPredicate, type PurgeCondition, retentionCondition } from './purge-condition.ts';
 import { SettingReader, type Settings } from './setting-reader.ts';
 import { counted, currentSwap, type ItemWrites, removeSegment, replaceSegment, segmentNow, segmentsOf, type TableTaskContext } from './table-task-context.ts';
 
@@ -105,7 +105,7 @@ export function segmentPurge(x: TableTaskContext): TaskTypeDefinition<PurgeState
       const table = await x.segments.table(ctx.resource);
       const state: PurgeState = { condition: null, problem: null, groups: [], group: 0, after: null, round: 1, again: false, failed: noFailures(), segments: 0, rewritten: 0, emptied: 0, rows: 0 };
       if (o.predicate === null) {
-        const retention = retentionOf(table, ctx.createdAt);
+        const retention = retentionCondition(table, ctx.createdAt);
         if (typeof retention === 'string') state.problem = retention;
         else state.condition = retention;
       } else {
@@ -119,8 +119,8 @@ export function segmentPurge(x: TableTaskContext): TaskTypeDefinition<PurgeState
         const at = segment.purgedAt ?? 0;
         if (isVisible(segment, swap) && segment.createdAt <= ctx.createdAt && at < ctx.createdAt - o.thresholdMs) times.set(at, (times.get(at) ?? 0) + 1);
       }
-      state.groups = groupsOf([...times.keys()]);
-      return { state, inputsToProcess: [...times.values()].reduce((sum, n) => sum + n, 0) };
+      const groups = groupsOf([...times.keys()]);
+      return { state: { ...state, groups }, inputsToProcess: [...times.values()].reduce((sum, n) => sum + n, 0) };
     },
 
     async nextBatch(ctx) {
@@ -165,20 +165,25 @@ export function segmentPurge(x: TableTaskContext): TaskTypeDefinition<PurgeState
   });
 }
 
-const inGroup = ({ segment }: StoredSegment, [from, to]: readonly [number, number]): boolean => {
+/** Whether the segment is still to be looked at in this pass. */
+function isDue(ctx: PlanContext<PurgeState>, s: PurgeState, o: PurgeSettings, { segment }: StoredSegment): boolean {
+  if (segment.createdAt > ctx.createdAt || segment.lineage.purgedBy === ctx.planId) return false;
   const at = segment.purgedAt ?? 0;
+  // Later rounds are for what failed, and for what others have replaced, or looked at for other rows, since this plan began.
+  if (s.round > 1) return at < ctx.createdAt - o.thresholdMs || at >= ctx.createdAt;
+  const [from, to] = s.groups[s.group];
   return at >= from && at < to;
-};
+}
 
 async function pick(ctx: PlanContext<PurgeState>, given: PurgeState, condition: PurgeCondition, o: PurgeSettings): Promise<NextAnswer<PurgeState, PurgeInput>> {
   const limit = Math.min(o.batchSize, ctx.maxSubtasks);
   const swap = await currentSwap(ctx);
   let s = given;
   for (;;) {
-    for (; s.group < s.groups.length; s = { ...s, group: s.group + 1, after: null }) {
+    for (; s.group < (s.round > 1 ? 1 : s.groups.length); s = { ...s, group: s.group + 1, after: null }) {
       const picked: StoredSegment[] = [];
       for await (const stored of segmentsOf(ctx, s.after)) {
-        if (!inGroup(stored, s.groups[s.group]) || !isVisible(stored.segment, swap) || stored.segment.createdAt > ctx.createdAt) continue;
+        if (!isDue(ctx, s, o, stored) || !isVisible(stored.segment, swap)) continue;
         picked.push(stored);
         if (picked.length === limit) break;
       }
@@ -222,18 +227,13 @@ function groupsOf(times: number[]): [number, number][] {
 
 /** The time of the plan, not of the moment: a plan that begins later looks at it again. */
 function addPurged(w: ItemWrites, now: number, ctx: PlanContext<PurgeState>, old: StoredSegment, result: Exclude<PurgeResult, { kind: 'changed' }>): void {
-  const { segment } = old;
+  const looked = { ...old.segment, purgedAt: ctx.createdAt, lineage: { ...old.segment.lineage, purgedBy: ctx.planId } };
   switch (result.kind) {
     case 'kept':
-      replaceSegment(w, old, { ...segment, purgedAt: ctx.createdAt }, now);
+      replaceSegment(w, old, looked, now);
       return;
     case 'rewritten':
-      replaceSegment(
-        w,
-        old,
-        { ...segment, ...result.file, schemaVersion: result.schemaVersion, purgedAt: ctx.createdAt, lineage: { ...segment.lineage, purgedBy: ctx.planId } },
-        now,
-      );
+      replaceSegment(w, old, { ...looked, ...result.file, schemaVersion: result.schemaVersion }, now);
       return;
     case 'emptied':
       removeSegment(w, old, now);

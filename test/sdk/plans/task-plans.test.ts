@@ -126,7 +126,7 @@ test('what is asked wrongly is refused, and nothing begins', async (t) => {
   const only = { ...counter, name: 'Only', aliases: [], orchestratedOnly: true };
   const halves = defineResourceKind({
     name: 'halves',
-    exists: (id) => /^trips_/.test(id),
+    exists: (id) => id.startsWith('trips_'),
     expand: (name) => (name === 'trips' ? ['trips_OFFLINE', 'trips_REALTIME'] : []),
   });
   const strict: AnyTaskType = { ...counter, name: 'Strict', aliases: [], validate: ({ upTo }) => (upTo === undefined ? ['upTo is missing'] : []) };
@@ -258,5 +258,6 @@ test('mistakes in task types and kinds come before the store is opened', async (
   const open = (o: Partial<OpenOptions>): Promise<Tutti> => Tutti.open({ store: '/dev/null/no/tutti.db', ...o });
   await assert.rejects(open({ taskTypes: [{ ...counter, name: 'A_B' }] }), code('INVALID_INPUT', /task type "A_B": name/));
   await assert.rejects(open({ taskTypes: [counter, counter] }), code('INVALID_INPUT', /"Counter" is a name of another task type/));
+  await assert.rejects(open({ resourceKinds: [feed, { name: 'feed' }] }), code('INVALID_INPUT', /resource kind "feed": name is that of another one/));
   await assert.rejects(open({ taskType: [counter] } as never), code('INVALID_INPUT', /did you mean taskTypes\?/));
 });

@@ -12,7 +12,7 @@ const once = { retry: { max_attempts: 1 } };
  * There the schemas of producer and consumer decide how a result is laid over the inputs, and an unknown one means the plain merge. Ours is
  * the plain merge always (design.md §5), so that what schemas name, known or not, changes nothing.
  */
-test('8.2 row 31: whoever the schemas name, results are merged the same way', async () => {
+test('8.2 row 31: whoever the schemas name, results are merged the same way', async (t) => {
   const schema = { type: 'object', properties: { result: { type: 'object' } } };
   const tutti = await opened([
     handler('give', () => ({ rows: 3, from: 'give' }), { outputSchema: schema }),
@@ -20,6 +20,7 @@ test('8.2 row 31: whoever the schemas name, results are merged the same way', as
     handler('wrapped', () => ({ result: { unwrapped: true }, more: 1 })),
     handler('take', (ctx: UntypedStepContext) => ctx.inputs, { inputSchema: { type: 'object' } }),
   ]);
+  t.after(() => tutti.close());
   const deps = ['a', 'b', 'c'];
   const elements = (schemas: object | undefined): object[] => [
     { name: 'a', params: { executor_id: 'give' }, schemas },
@@ -31,17 +32,17 @@ test('8.2 row 31: whoever the schemas name, results are merged the same way', as
     const task = await tutti.submitTree(elements(schemas) as never);
     assert.deepEqual(await task.result(), { end: { own: 1, from: 'give', rows: 3, b: 7, unwrapped: true } }, JSON.stringify(schemas));
   }
-  await tutti.close();
 });
 
 /** There a tracker holds the roots that run, and refuses to run one twice. Ours is the task's own state: nothing else is kept that could stay behind. */
-test('8.3 row 43: what has ended, well or not, is not taken for running, and nothing of it stays in memory', async () => {
+test('8.3 row 43: what has ended, well or not, is not taken for running, and nothing of it stays in memory', async (t) => {
   const tutti = await opened({
     good: () => 1,
     bad: () => {
       throw new Error('no');
     },
   });
+  t.after(() => tutti.close());
   for (const [name, state] of [
     ['good', 'complete'],
     ['bad', 'error'],
@@ -55,12 +56,12 @@ test('8.3 row 43: what has ended, well or not, is not taken for running, and not
   }
   // Its key is free again: a live task would hold it.
   await (await tutti.submitTree([{ name: 'good' }], { key: 'the same' })).result();
-  await tutti.close();
 });
 
 /** There "No tasks provided"; ours are the words of row 5, wherever a list of elements is taken. */
-test('8.3 row 44: an empty list is refused, as a tree, over REST in both forms, and for a task that is there', async () => {
-  await using s = await realServer();
+test('8.3 row 44: an empty list is refused, as a tree, over REST in both forms, and for a task that is there', async (t) => {
+  const s = await realServer();
+  t.after(() => s[Symbol.asyncDispose]());
   const { tutti } = s;
   const empty = { code: 'INVALID_INPUT', field: 'tasks', message: 'Tasks array cannot be empty' };
   await assert.rejects(tutti.submitTree([]), empty);
@@ -82,7 +83,7 @@ test('8.3 row 44: an empty list is refused, as a tree, over REST in both forms, 
  * There the executor is asked to cancel and its answer is awaited. Ours is cancelled at once (design.md §2): what its handler returns after
  * that, how far it came and what that cost, is kept with the attempt and given by the audit, and never becomes the step's result.
  */
-test('8.3 row 49: what a cancelled handler returns, a partial result and what was used, is stored and can be had', async () => {
+test('8.3 row 49: what a cancelled handler returns, a partial result and what was used, is stored and can be had', async (t) => {
   const begun = Promise.withResolvers<void>();
   const report = { partial_result: { pages: 3 }, token_usage: { input: 1200, output: 80 } };
   const undone: unknown[] = [];
@@ -97,6 +98,7 @@ test('8.3 row 49: what a cancelled handler returns, a partial result and what wa
       { onAbort: ({ own, reason }) => void undone.push([own, reason]) },
     ),
   ]);
+  t.after(() => tutti.close());
   const task = await tutti.submitTree([{ name: 'write' }]);
   await begun.promise;
   const reply = await task.cancelStep('write', { reason: 'too dear' });
@@ -107,5 +109,4 @@ test('8.3 row 49: what a cancelled handler returns, a partial result and what wa
   const step = await task.step('write');
   assert.deepEqual([step.state, step.result, step.stopping], ['cancelled', undefined, false]);
   assert.equal(undone.length, 1);
-  await tutti.close();
 });

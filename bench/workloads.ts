@@ -11,6 +11,7 @@ import { fanoutWorkload } from './workloads/fanout.ts';
 import { historyWorkload } from './workloads/history.ts';
 import { latencyWorkload } from './workloads/latency.ts';
 import { memoryWorkload } from './workloads/memory.ts';
+import { planChainWorkload } from './workloads/plan-chain.ts';
 import { restWorkload } from './workloads/rest.ts';
 import { stallPlainWorkload, stallWorkload } from './workloads/stall.ts';
 import { startupWorkload } from './workloads/startup.ts';
@@ -29,6 +30,7 @@ export const WORKLOADS: readonly Workload[] = [
   bigGraphWorkload,
   bigTreeWorkload,
   childrenWorkload,
+  planChainWorkload,
   historyWorkload,
   stallWorkload,
   stallPlainWorkload,

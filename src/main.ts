@@ -6,7 +6,8 @@ import { randomInt, randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { totalmem } from 'node:os';
-import { dirname, resolve } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
 import { setImmediate as nextRound } from 'node:timers/promises';
 import { checkExposure, type TuttiConfig } from './config.ts';
 import { TuttiError } from './core/errors.ts';
@@ -30,6 +31,9 @@ import { handlersOf, isTemplate, registrationOf, Tutti as Handle, type TuttiPart
 import { refuseUnknownOptions } from './sdk/unknown-options.ts';
 import { LocalWorker } from './sdk/worker/local-worker.ts';
 import { SqliteStore } from './store/sqlite/store.ts';
+import { openTables, type OpenTables, type TablesConfig, type TablesEngine } from './tables/open-tables.ts';
+import { type TableOptions, tablesConfigOf } from './tables/table-options.ts';
+import { TABLE_KIND, type Tables } from './tables/tables.ts';
 
 export type { TreeElement } from './core/tree-element.ts';
 export type { Backoff, FailurePolicy, Json, JsonObject, TemplateDefinition } from './core/definition.ts';
@@ -81,6 +85,8 @@ export {
   type TaskTypeDefinition,
 } from './sdk/plans/task-type.ts';
 export type { ScheduleOptions } from './sdk/schedules.ts';
+export type { TableOptions } from './tables/table-options.ts';
+export type { NewTable, QueryResult, SegmentPage, SegmentView, TableColumn, TableDetails, Tables, TableSchema, TableType, TableView } from './tables/tables.ts';
 export type { ScheduleRequest } from './core/schedule.ts';
 export type { ScheduleFacade, ScheduleView, TickView } from './engine/schedule-views.ts';
 export type { BatchOptions, RetryOptions, StepOptions } from './sdk/step-options.ts';
@@ -129,6 +135,11 @@ export interface OpenOptions {
   grace?: Duration;
   /** Task plans: kill switch, times, retention, and what holds back their batches. */
   plans?: PlanOptions;
+  /**
+   * Tables of Parquet files, which DuckDB (npm i @duckdb/node-api) reads and writes. Default: in a folder beside the store's file, `orders.db` →
+   * `orders.tables`; with `:memory:` a temporary one. False: none, and no task types for them.
+   */
+  tables?: false | TableOptions;
   /** What fires templates by the clock. Those declared before and not among these are removed; absent: they stay. */
   schedules?: Iterable<ScheduleOptions>;
   /** Default: warnings and errors, one line each on stderr. */
@@ -148,6 +159,7 @@ const OPEN_OPTIONS: Record<keyof OpenOptions, true> = {
   retention: true,
   grace: true,
   plans: true,
+  tables: true,
   schedules: true,
   logger: true,
 };
@@ -163,12 +175,14 @@ const checkOpenOptions = (o: OpenOptions): void => {
 export class Tutti extends Handle {
   readonly #store: SqliteStore;
   readonly #release: () => void;
+  readonly #tables: OpenTables | null;
   /** Tasks that an earlier process left unfinished and this one goes on with. */
   readonly resumed: number;
 
   /** Use `Tutti.open`. */
-  constructor(parts: TuttiParts & { store: SqliteStore; release: () => void; resumed: number }) {
+  constructor(parts: TuttiParts & { store: SqliteStore; tables: OpenTables | null; release: () => void; resumed: number }) {
     super(parts);
+    this.#tables = parts.tables;
     this.#store = parts.store;
     this.#release = parts.release;
     this.resumed = parts.resumed;
@@ -181,7 +195,18 @@ export class Tutti extends Handle {
    */
   static async open(options: OpenOptions): Promise<Tutti> {
     checkOpenOptions(options);
-    return compose(options, engineConfigOf(options));
+    const temporary = join(tmpdir(), `tutti-tables-${randomUUID()}`);
+    return compose(options, engineConfigOf(options), tablesConfigOf(options.tables, options.store, temporary));
+  }
+
+  get hasTables(): boolean {
+    return this.#tables !== null;
+  }
+
+  /** Throws ILLEGAL_STATE where this process has none (`tables: false`, or a resource kind `table` of the user's own). */
+  get tables(): Tables {
+    if (this.#tables === null) throw new TuttiError('ILLEGAL_STATE', 'this process was opened without tables');
+    return this.#tables.service;
   }
 
   /** A line about the store, and how often it was flushed to disk since it was opened. */
@@ -191,7 +216,10 @@ export class Tutti extends Handle {
 
   override async close(o: { drain?: Duration } = {}): Promise<void> {
     try {
+      // Before the engine, which is what they write to.
+      await this.#tables?.service.close();
       await super.close(o);
+      await this.#tables?.close();
     } finally {
       this.#release();
     }
@@ -295,10 +323,43 @@ const engineConfigFrom = (c: TuttiConfig): EngineConfig => ({
   graceMs: c.worker.grace_seconds * 1000,
 });
 
+const tablesConfigFrom = ({ store, tables: t }: TuttiConfig): TablesConfig => ({
+  ...tablesConfigOf(
+    { memory: t.duckdb_memory, threads: t.duckdb_threads, ...(store.path === ':memory:' ? {} : { folder: t.folder }) },
+    store.path,
+    join(tmpdir(), `tutti-tables-${randomUUID()}`),
+  ),
+  inputRoots: t.input_roots.length === 0 ? null : t.input_roots,
+  outputRoots: t.output_roots.length === 0 ? null : t.output_roots,
+});
+
 const handlerList = (given: NonNullable<OpenOptions['handlers']>): Iterable<HandlerDefinition> =>
   Symbol.iterator in given ? given : Object.entries(given).map(([name, code]) => ({ name, code, meta: {} }));
 
-const compose = async (o: OpenOptions, config: EngineConfig, declared?: readonly ScheduleRequest[]): Promise<Tutti> => {
+const tablesEngine = (engine: Engine | undefined): TablesEngine => {
+  if (engine === undefined) throw new TuttiError('INTERNAL', 'tables were used before there was an engine');
+  const { resources, plans, schedules } = engine;
+  return {
+    resources,
+    plans,
+    schedules: {
+      put: (r) => schedules.putOwned(r),
+      remove: (prefix) => schedules.removeOwned(prefix),
+      list: () => schedules.metrics().owned ?? [],
+    },
+  };
+};
+
+const cronCheck =
+  (cron: CronExpressions, { now }: Host) =>
+  (text: string, zone: string) => {
+    const trigger = { kind: 'cron', cron: text, dialect: 'quartz', zone } as const;
+    const problem = cron.problem(trigger);
+    if (problem !== null || cron.occurrences(trigger).next(now()) !== null) return problem;
+    return { field: 'cron' as const, message: `${JSON.stringify(text)} never falls` };
+  };
+
+const compose = async (o: OpenOptions, config: EngineConfig, tableOptions: TablesConfig | null, declared?: readonly ScheduleRequest[]): Promise<Tutti> => {
   if (typeof o.store !== 'string' || o.store === '') throw new TuttiError('INVALID_INPUT', "store must name a file, or be ':memory:'", { field: 'store' });
   const slots = o.slots ?? 50;
   if (!Number.isInteger(slots) || slots < 0 || slots > 10_000)
@@ -322,10 +383,19 @@ const compose = async (o: OpenOptions, config: EngineConfig, declared?: readonly
   });
   generators.register(o.taskTypes ?? []);
   const kinds = resourceKindsOf(o.resourceKinds ?? []);
+  const cron = new CronExpressions();
+  let open: Engine | undefined;
+  // A user's own kind of the name, or task type, goes before those that come with Tutti.
+  const tables =
+    tableOptions === null || kinds.some((k) => k.name === TABLE_KIND) ? null : openTables(tableOptions, () => tablesEngine(open), host, cronCheck(cron, host));
+  if (tables !== null)
+    generators.register(tables.taskTypes.filter((type) => [type.name, ...(type.aliases ?? [])].every((name) => generators.taskType(name) === null)));
 
   const store = openStore(o.store, host);
   try {
-    const engine = await Engine.open({ store, host, config, cron: new CronExpressions() });
+    const engine = await Engine.open({ store, host, config, cron });
+    open = engine;
+    if (tables !== null) engine.addResourceKind(tables.service.kind);
     for (const r of registrations) await engine.register(r, { dev: o.dev === true });
     if (schedules !== undefined) await engine.schedules.declare(schedules);
     const hooks = new HookRegistry({
@@ -345,10 +415,11 @@ const compose = async (o: OpenOptions, config: EngineConfig, declared?: readonly
     });
     for (const kind of kinds) engine.addResourceKind(resourceKindOf(kind, () => engine.resources));
     generators.connect(engine.planWorkers);
+    await tables?.service.start();
     engine.scheduling.start();
     // Timers of the engine never hold the process; an engine that is open does, or a task waiting for its retry would be left behind.
     const alive = setInterval(() => {}, LONGEST_TIMER_MS);
-    return new Tutti({ engine, registry, hooks, worker, generators, store, resumed: engine.resumed, release: () => clearInterval(alive) });
+    return new Tutti({ engine, registry, hooks, worker, generators, store, tables, resumed: engine.resumed, release: () => clearInterval(alive) });
   } catch (e) {
     await nextRound();
     await store.close();
@@ -409,6 +480,7 @@ export const serve = async (config: TuttiConfig, o: ServeOptions = {}): Promise<
       logger,
     },
     engineConfigFrom(config),
+    tablesConfigFrom(config),
     config.schedules,
   );
   try {
@@ -416,6 +488,7 @@ export const serve = async (config: TuttiConfig, o: ServeOptions = {}): Promise<
     const server = config.web.enabled
       ? await startHttpServer({
           engine: tutti.engine,
+          tables: tutti.hasTables ? tutti.tables : null,
           host,
           port,
           apiKeys,

@@ -2,7 +2,7 @@
  * `npm run example upload`: a 10 GiB file goes to an object store in ten parts that are made at run time. In the middle the process
  * that sends them is killed and started again; then a second upload is cancelled. Exits with 0 only if all that is claimed held.
  *
- *     --full   send every byte, not the first MiB of each part
+ *     --full   send every byte, not the first MiB of each part: some minutes, and up to 21 GiB of disk
  *     --keep   leave the folder of the run where it is
  */
 import { createHash } from 'node:crypto';

@@ -56,7 +56,7 @@ const collect = (module: Record<string, unknown>, into: LoadedFiles): void => {
       } else if (isHandler(v)) into.handlers.push(v);
       else if (isResourceKind(v)) {
         if (!into.resourceKinds.includes(v)) into.resourceKinds.push(v);
-      } else if (name !== 'handlers' && isTaskType(v) && !into.taskTypes.includes(v)) into.taskTypes.push(v);
+      } else if (isTaskType(v) && !into.taskTypes.includes(v)) into.taskTypes.push(v);
     }
     if (name === 'handlers' && typeof value === 'object' && value !== null && !Array.isArray(value) && !isTemplate(value) && !isHandler(value)) {
       for (const [handler, code] of Object.entries(value)) into.handlers.push({ name: handler, code: code as HandlerCode, meta: {} });

@@ -43,6 +43,9 @@ An unknown key, section or \`TUTTI_*\` variable, a wrong type and a value out of
 the file or variable, the key, and the nearest name that exists. In a variable, a list is separated by commas, and a boolean is one of
 true, false, 1, 0, yes, no, on, off.
 
+Schedules are no keys but a list, \`[[orchestration.schedules]]\`, whose entries a later file replaces by their \`key\`: see
+[schedules.md](schedules.md#declared-schedules).
+
 **One deliberate difference.** \`web.host\` defaults to \`127.0.0.1\`, where the configuration that this layout comes from says
 \`0.0.0.0\`: a server that a stranger starts should not be open to the network. To serve others set the host and at least one API key;
 another host without a key is refused at start.

@@ -55,6 +55,8 @@ const hostName = (value: string): string | null =>
     ? null
     : 'is neither an IP address nor a host name';
 
+const memorySize = (value: string): string | null => (/^\d+(\.\d+)?\s*[KMGT]i?B$/i.test(value) ? null : 'is no size such as 512MiB or 1GB');
+
 const MIB = 1024 * 1024;
 
 export const SCHEMA = {
@@ -131,6 +133,34 @@ export const SCHEMA = {
     max_disk_percent: integer(90, 1, 100, 'No batch begins while the disk of the store is fuller than this. A figure that cannot be read is no hindrance.'),
     max_memory_percent: integer(90, 1, 100, 'No batch begins while more than this of the memory is in use.'),
     max_inbox_saturation: number(0.8, 0, 1, 'No batch begins while an inbox of the engine is fuller than this share.'),
+  },
+  tables: {
+    folder: {
+      type: 'string',
+      default: '.tutti/tables',
+      range: 'a folder',
+      meaning: 'Where the segments of tables lie, relative to the working directory. It belongs to one store; with the store `:memory:` it is a temporary one.',
+    } as TextField,
+    duckdb_memory: {
+      type: 'string',
+      default: '1GB',
+      check: memorySize,
+      range: 'a size such as 512MiB or 1GB, at least 64MiB',
+      meaning: 'Memory that DuckDB may take for the work of tasks. Each of at most two queries at once has a quarter of it besides.',
+    } as TextField,
+    duckdb_threads: integer(0, 0, 1024, 'Threads of DuckDB; 0: as many as there are cores.'),
+    input_roots: {
+      type: 'list',
+      default: [],
+      range: 'folders',
+      meaning: 'Folders below which tasks may read the files that settings name. None: everywhere.',
+    } as ListField,
+    output_roots: {
+      type: 'list',
+      default: [],
+      range: 'folders',
+      meaning: 'Folders below which tasks may write the files that settings name. None: everywhere.',
+    } as ListField,
   },
   shutdown: {
     drain_seconds: integer(30, 0, 3600, 'Seconds that running handlers get to finish when the process is asked to stop.'),

@@ -8,6 +8,7 @@ import { COPY_ROUTES } from './copy-routes.ts';
 import { PLAN_ROUTES } from './plan-routes.ts';
 import * as request from './requests.ts';
 import { SCHEDULE_ROUTES } from './schedule-routes.ts';
+import { TABLE_ROUTES } from './table-routes.ts';
 import * as wire from './wire.ts';
 
 export type Permission =
@@ -23,12 +24,14 @@ export type Permission =
   | 'plans:trigger'
   | 'plans:abort'
   | 'plans:operate'
+  | 'tables:read'
+  | 'tables:write'
   | 'schedules:read'
   | 'schedules:write'
   | 'system:handlers_read'
   | 'system:analytics_read';
 
-export type Tag = 'Tasks' | 'Trees' | 'Steps' | 'Events' | 'Templates' | 'Schedules' | 'Plans' | 'Health' | 'Operations';
+export type Tag = 'Tasks' | 'Trees' | 'Steps' | 'Events' | 'Templates' | 'Schedules' | 'Plans' | 'Tables' | 'Health' | 'Operations';
 
 export interface Route {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -434,6 +437,7 @@ export const ROUTES = {
   },
   ...SCHEDULE_ROUTES,
   ...PLAN_ROUTES,
+  ...TABLE_ROUTES,
   listHandlers: {
     method: 'GET',
     path: '/v1/handlers',

@@ -27,6 +27,7 @@ const fields = {
   description: text(1000).optional(),
   template: text(400).describe('What is fired: namespace/name@version; without version the highest one at that time'),
   context: z.looseObject({}, { error: 'must be a JSON object' }).optional().describe('Input of every task; default {}'),
+  tick_field: text(100).optional().describe('Member of the context that is set to the time at which the tick was due, RFC 3339'),
   priority: whole(0, 3).optional(),
   tags: z.array(text(255), { error: 'must be an array' }).max(100, { error: 'must hold at most 100 tags' }).optional(),
   cron: text(200).optional().describe('Exactly one of cron, every_seconds and at'),

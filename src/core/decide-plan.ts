@@ -80,6 +80,12 @@ class Step {
     return this;
   }
 
+  /** An abort that came while onPlanEnd ran: that call did not end the plan, so nothing has become true that the abort would deny. */
+  withdraw(message: string): this {
+    const { status, outcome } = this.d.plan;
+    return status === Status.aborting && outcome === Status.completed ? this.set({ outcome: Status.cancelled, message }) : this;
+  }
+
   /** From here on nothing new is begun: the plan ends so as soon as nothing of it runs. */
   end(outcome: PlanOutcome, message: string): this {
     const status = outcome === Status.completed || this.d.plan.status === Status.aborting ? this.d.plan.status : Status.aborting;
@@ -159,7 +165,10 @@ export const advancePlan = (plan: Plan, w: PlanWorld): PlanDecision => new Step(
 /** A process that made a call is gone: the call counts, and is made again. */
 export function loseCall(plan: Plan, w: PlanWorld): PlanDecision {
   if (plan.owner === null || plan.owner === w.boot || !isPlanLive(plan.status)) return same(plan);
-  return new Step(plan, w).set({ owner: null, wakeAt: plan.attempts > 1 ? w.now + callRetryDelay(plan.attempts - 1, w.pollMs) : null }).advance();
+  return new Step(plan, w)
+    .set({ owner: null, wakeAt: plan.attempts > 1 ? w.now + callRetryDelay(plan.attempts - 1, w.pollMs) : null })
+    .withdraw('Aborted while the plan was ending.')
+    .advance();
 }
 
 /** DELETE of a plan: nothing new is generated from here on; what runs may finish. Null: it has ended. */
@@ -250,15 +259,29 @@ function failed(step: Step, plan: Plan, answer: { message: string; refused?: boo
   // A run by hand is told, and may be asked for again.
   if (plan.once && generating) return step.set({ message: answer.message }).remove().d;
   if (answer.refused === true && generating) return step.meter('taskPlanAborted').end(Status.failed, answer.message).advance();
-  if (plan.phase === PlanPhase.end && (plan.attempts >= MAX_END_ATTEMPTS || answer.refused === true)) {
-    const outcome = plan.outcome === Status.completed ? Status.failed : plan.outcome;
-    return step.set({ outcome, message: `${plan.message} onPlanEnd failed ${plan.attempts} times: ${answer.message}` }).conclude().d;
+  const refused = answer.refused === true;
+  const exhausted = refused || plan.attempts >= MAX_END_ATTEMPTS;
+  if (plan.phase === PlanPhase.finish) {
+    // Nothing that its batch did was written.
+    const given = `onBatchFinished failed ${plan.attempts} times: ${answer.message}`;
+    if (exhausted && (plan.once || plan.status === Status.aborting))
+      return step.set({ ...unfinished(plan), message: `${plan.message} ${given}` }).afterFinish().advance();
+    if (refused) return step.meter('taskPlanAborted').set(unfinished(plan)).end(Status.failed, answer.message).advance();
   }
-  return step.set({
-    wakeAt: w.now + callRetryDelay(plan.attempts, w.pollMs),
-    message: `${PHASE_CALLS[plan.phase]} failed and is tried again: ${answer.message}`,
-  }).d;
+  step.withdraw(`Aborted while the plan was ending: ${answer.message}`);
+  if (plan.phase === PlanPhase.end && exhausted) {
+    const { outcome, message } = step.d.plan;
+    return step
+      .set({ outcome: outcome === Status.completed ? Status.failed : outcome, message: `${message} onPlanEnd failed ${plan.attempts} times: ${answer.message}` })
+      .conclude().d;
+  }
+  // Where the end is decided the message says why, and goes on to say it.
+  const message = plan.outcome === null ? `${PHASE_CALLS[plan.phase]} failed and is tried again: ${answer.message}` : step.d.plan.message;
+  return step.set({ wakeAt: w.now + callRetryDelay(plan.attempts, w.pollMs), message }).d;
 }
+
+/** Its last batch counts for nothing. */
+const unfinished = (p: Plan): Partial<Plan> => ({ batchTask: null, processed: p.processed - p.lastProcessed });
 
 const PHASE_CALLS = ['startPlan', 'nextBatch', '', 'onBatchFinished', 'onPlanEnd', ''] as const;
 

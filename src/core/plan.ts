@@ -118,7 +118,7 @@ export function callRetryDelay(attempts: number, pollMs: number): number {
   return Math.min(pollMs * 2 ** Math.min(attempts - 1, 20), Math.max(pollMs, 300_000));
 }
 
-/** Calls of onPlanEnd, or of one-shot runs, that fail before the plan ends without. */
+/** Calls of onPlanEnd that fail before the plan ends without; and of onBatchFinished, where the plan is being aborted or is a one-shot run. */
 export const MAX_END_ATTEMPTS = 10;
 
 /** Names of batch tasks: known before they exist, so that a client knows what to look for. */

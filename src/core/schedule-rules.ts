@@ -58,6 +58,7 @@ export function checkSchedule(r: ScheduleRequest, o: { cron: Cron; owner: Schedu
     catchUp,
     maxCatchUp: r.maxCatchUp === undefined ? DEFAULT_CATCH_UP : whole('max_catch_up', r.maxCatchUp, 1, MAX_CATCH_UP),
     lateAfterMs: r.lateAfterSeconds === undefined ? null : 1000 * whole('late_after_seconds', r.lateAfterSeconds, 1, MAX_SECONDS),
+    tickField: checkTickField(r),
     description: r.description === undefined ? null : text('description', r.description, MAX_TEXT),
     owner: o.owner,
   };
@@ -103,6 +104,15 @@ function checkTrigger(r: ScheduleRequest, cron: Cron): Trigger {
   const wrong = cron.problem(trigger);
   if (wrong !== null) refuse(wrong.field, wrong.message);
   return trigger;
+}
+
+function checkTickField({ tickField, target, input = {} }: ScheduleRequest): string | null {
+  if (tickField === undefined) return null;
+  if (target.kind !== 'template') refuse('tick_field', 'belongs to a template');
+  const name = text('tick_field', tickField, 100);
+  if (name === '__proto__') refuse('tick_field', 'must not be __proto__');
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) refuse('context', 'must be an object, of which tick_field is a member');
+  return name;
 }
 
 function checkTarget(t: ScheduleTarget): ScheduleTarget {

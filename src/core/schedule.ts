@@ -40,6 +40,8 @@ export interface ScheduleDefinition {
   maxCatchUp: number;
   /** A tick that could not be fired within this time is skipped; null: it never is too late. */
   lateAfterMs: number | null;
+  /** Member of the input that is set to the time of the tick, as text; null: none. */
+  tickField: string | null;
   description: string | null;
   owner: ScheduleOwner;
 }
@@ -60,6 +62,8 @@ export interface ScheduleRequest {
   target: ScheduleTarget;
   /** Input of the task; default {}. */
   input?: unknown;
+  /** Member of the input that is set to the time of the tick, in ISO form. */
+  tickField?: string;
   overlap?: Overlap;
   catchUp?: CatchUp;
   maxCatchUp?: number;

@@ -17,7 +17,8 @@ export interface SubmitCommand {
 
 /** `doubtful`: a commit that held it had an unknown outcome, so it may have been carried out already. */
 export type ResultCommand = { doubtful?: boolean } & (
-  | { kind: 'result'; task: number; no: number; token: number; outcome: AttemptOutcome }
+  /** `stray`: no attempt that holds a slot had this token when it came. It never counts (I4). */
+  | { kind: 'result'; task: number; no: number; token: number; outcome: AttemptOutcome; stray: boolean }
   | { kind: 'checkpoint'; task: number; no: number; token: number; body: string; done(e: TuttiError | null): void }
   | SpawnCommand
   /** Ends one step. */

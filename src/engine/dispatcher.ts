@@ -66,7 +66,7 @@ export interface StepProgress {
 
 /** What a worker says, as the engine takes it. */
 export interface WorkerInput {
-  result(r: { task: number; no: number; token: number; outcome: AttemptOutcome }): boolean;
+  result(r: { task: number; no: number; token: number; outcome: AttemptOutcome; stray: boolean }): boolean;
   checkpoint(r: { task: number; no: number; token: number; body: string; done: (e: TuttiError | null) => void }): boolean;
   spawn(r: {
     task: number;
@@ -116,7 +116,9 @@ export class Session implements WorkerSession {
   }
 
   result(r: { task: number; no: number; token: number; outcome: AttemptOutcome }): void {
-    this.#offer(() => this.#d.o.input.result(r));
+    // Judged as it comes: while it waits to be decided, an attempt with that very token may begin.
+    const stray = this.#d.active(r.task, r.no)?.token !== r.token;
+    this.#offer(() => this.#d.o.input.result({ ...r, stray }));
   }
 
   checkpoint(r: { task: number; no: number; token: number; body: string }): Promise<void> {

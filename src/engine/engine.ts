@@ -19,6 +19,7 @@ import { Copies } from './copies.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { ElementIds } from './element-ids.ts';
+import { endTask } from './end-task.ts';
 import { Events } from './events.ts';
 import { explainSteps } from './explaining.ts';
 import type { EngineFacade, EngineHealth, EngineMetrics, TemplateRegistration } from './facade.ts';
@@ -216,7 +217,7 @@ export class Engine implements EngineFacade {
       guard: (ask) => this.#guard(ask),
       saturation: () => Math.max(...[this.#requests, this.#results, this.#enqueuer, this.#finalizer].map((a) => a.inbox.depth / a.inbox.capacity)),
       subtasks: (q) => subtasksOf(q, { store: o.store, graphOf: (row) => this.#queries.graphOf(row), results: (g, nos) => dispatcher.values.results(g, nos) }),
-      cancelTask: (task, message) => this.#endFor(task, message),
+      cancelTask: (task, message) => endTask(this, task, tag, message),
       commit: (changes) => this.#loop.commitLater(changes),
     });
     this.#loop = new TurnLoop({
@@ -335,16 +336,8 @@ export class Engine implements EngineFacade {
       live: (id) => this.#writable(id),
       offer: (c) => this.#offer(c),
     });
-    this.scheduling = new Scheduling({
-      store: o.store,
-      host: o.host,
-      cron: o.cron,
-      submissions: this.#submissions,
-      commit,
-      cancel: (task, message) => this.#endFor(task, message),
-      admit: () => this.#admit(),
-      pause: () => this.#pause(),
-    });
+    const [admit, pause, cancel] = [() => this.#admit(), () => this.#pause(), (task: number, why: string) => endTask(this, task, tag, why)];
+    this.scheduling = new Scheduling({ ...o, submissions: this.#submissions, commit, cancel, admit, pause });
     this.scheduling.onPlanTick((target, tick) => this.#plans.fireTick(target, tick));
   }
 
@@ -595,15 +588,6 @@ export class Engine implements EngineFacade {
     const row = await this.#writable(taskId);
     await this.#post(make(row.id, () => undefined));
     return await this.task(taskId);
-  }
-
-  /** Ends a task that may have ended meanwhile. */
-  async #endFor(task: number, message: string): Promise<void> {
-    try {
-      await this.cancel(taskUuid(task, this.#store.tag), { errorMessage: message });
-    } catch (e) {
-      if (!isTuttiError(e) || (e.code !== 'ILLEGAL_STATE' && e.code !== 'NOT_FOUND')) throw e;
-    }
   }
 
   #post(c: ResultCommand): Promise<void> {

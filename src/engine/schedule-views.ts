@@ -19,7 +19,7 @@ export interface TickView {
   doneAt: number | null;
 }
 
-export interface ScheduleView extends Pick<ScheduleDefinition, 'overlap' | 'catchUp' | 'maxCatchUp' | 'description'> {
+export interface ScheduleView extends Pick<ScheduleDefinition, 'overlap' | 'catchUp' | 'maxCatchUp' | 'tickField' | 'description'> {
   key: string;
   owner: ScheduleOwner;
   trigger: Trigger;

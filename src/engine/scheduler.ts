@@ -52,6 +52,9 @@ const BATCH_MS = 8;
 /** Ticks fired at a time: submissions of callers want room, too. */
 const AT_ONCE = 100;
 
+/** An input with the time of the tick in that member. */
+export const withTick = (input: unknown, field: string, at: number): unknown => ({ ...(input as object), [field]: new Date(at).toISOString() });
+
 export class Scheduler {
   readonly #o: SchedulerOptions;
   readonly #due = new DueQueue();
@@ -312,14 +315,20 @@ export class Scheduler {
   }
 
   async #fire(e: ScheduleEntry, tick: WaitingTick): Promise<boolean> {
-    const { target } = e.definition;
+    const { target, tickField } = e.definition;
     try {
       if (target.kind === 'plan') return await this.#plan(e, tick, target);
       const row = await this.#o.store.loadSchedule(e.id);
       if (row === null) return false;
       const { kind: _, ...template } = target;
+      const given: unknown = JSON.parse(row.input ?? '{}');
       await this.#o.submit(
-        { ...template, input: JSON.parse(row.input ?? '{}'), initiator: `schedule/${e.key}`, reason: `tick of ${new Date(tick.at).toISOString()}` },
+        {
+          ...template,
+          input: tickField === null ? given : withTick(given, tickField, tick.at),
+          initiator: `schedule/${e.key}`,
+          reason: `tick of ${new Date(tick.at).toISOString()}`,
+        },
         { schedule: e.id, at: tick.at },
       );
       this.#settled(e, tick, 'fired');

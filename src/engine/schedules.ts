@@ -21,12 +21,15 @@ export interface SchedulesOptions {
   nextId: () => number;
   taskUuid: (task: number) => string;
   commit: (changes: ChangeSet) => Promise<boolean>;
-  /** JSON text of the input, where such a task could be submitted but for its handlers; throws what a submit would. */
-  checkTask: (r: SubmitRequest) => Promise<string>;
+  /** JSON text of the input, where such a task, with the time in that member, could be submitted but for its handlers; throws what a submit would. */
+  checkTask: (r: SubmitRequest, tickField: string | null) => Promise<string>;
   /** Throws when the engine takes nothing new. */
   admit: () => void;
   warn: (message: string) => void;
 }
+
+/** New schedules in one commit. */
+const INSERTS = 100;
 
 interface Checked {
   key: string;
@@ -70,9 +73,14 @@ export class Schedules implements ScheduleFacade {
         throw new TuttiError(e.code, `schedule ${JSON.stringify(r.key)}: ${e.message}`, { field: e.field, details: e.details, cause: e });
       }
     }
-    for (const one of checked) {
-      const e = await this.#store(one, 'declared', false);
-      if (e.nextAt === null && !e.paused) this.#o.warn(`the schedule ${e.key} will not fall again: its time has passed`);
+    const { book } = this.#o;
+    for (let at = 0; at < checked.length; at += INSERTS) {
+      const some = checked.slice(at, at + INSERTS);
+      await book.exclusively(() => this.#insert(some.filter((one) => book.byKey(one.key) === undefined)));
+      for (const one of some) {
+        const e = await this.#store(one, 'declared', false);
+        if (e.nextAt === null && !e.paused) this.#o.warn(`the schedule ${e.key} will not fall again: its time has passed`);
+      }
     }
     for (const e of [...this.#o.book.sorted()]) if (e.definition.owner === 'declared' && !keys.has(e.key)) await this.#remove(e.key, 'declared');
   }
@@ -185,34 +193,39 @@ export class Schedules implements ScheduleFacade {
       return { key: r.key, definition, input: null, paused: r.paused };
     }
     const { kind: _, ...template } = target;
-    return { key: r.key, definition, input: await this.#o.checkTask({ ...template, input: r.input ?? {} }), paused: r.paused };
+    const input = await this.#o.checkTask({ ...template, input: r.input ?? {} }, definition.tickField);
+    return { key: r.key, definition, input, paused: r.paused };
   }
 
   #store(c: Checked, owner: ScheduleOwner, create: boolean): Promise<ScheduleEntry> {
     return this.#o.book.exclusively(async () => {
       const e = this.#o.book.byKey(c.key);
-      if (e === undefined) return await this.#insert(c);
+      if (e === undefined) return (await this.#insert([c]))[0];
       if (create) throw new TuttiError('ALREADY_EXISTS', `there is a schedule ${c.key} already`, { field: 'key' });
       if (owner === 'caller' && e.definition.owner !== owner) throw notYours(e);
       return await this.#update(e, c);
     });
   }
 
-  async #insert({ key, definition, input, paused = false }: Checked): Promise<ScheduleEntry> {
-    const { book, store, now } = this.#o;
-    if (book.size >= MAX_SCHEDULES)
-      throw new TuttiError('ILLEGAL_STATE', `there are ${MAX_SCHEDULES} schedules, and no more are kept`, { details: { limit: MAX_SCHEDULES } });
-    const at = now();
-    const nextAt = occurrencesOf(definition.trigger, this.#o.cron).next(at);
-    const id = this.#o.nextId();
+  async #insert(all: readonly Checked[]): Promise<ScheduleEntry[]> {
+    const { book, store, now, scheduler } = this.#o;
+    if (all.length === 0) return [];
+    if (book.size + all.length > MAX_SCHEDULES)
+      throw new TuttiError('ILLEGAL_STATE', `a store keeps ${MAX_SCHEDULES} schedules at most, and has ${book.size}`, { details: { limit: MAX_SCHEDULES } });
+    const createdAt = now();
     const changes = new ChangeSet();
-    changes.schedules.push({ id, key, definition: JSON.stringify(definition), input, paused, nextAt, createdAt: at });
+    for (const { key, definition, input, paused = false } of all) {
+      const nextAt = occurrencesOf(definition.trigger, this.#o.cron).next(createdAt);
+      changes.schedules.push({ id: this.#o.nextId(), key, definition: JSON.stringify(definition), input, paused, nextAt, createdAt });
+    }
     const written = await this.#o.commit(changes);
-    const row = await store.loadSchedule(id);
-    if (row === null || (!written && row.key !== key)) throw this.#refused();
-    const e = book.put(row);
-    this.#o.scheduler.moved(e);
-    return e;
+    // A commit that was reported failed may have been carried out.
+    if (!written && (await store.loadSchedule(changes.schedules[0].id)) === null) throw this.#refused();
+    return changes.schedules.map((row) => {
+      const e = book.put({ ...row, version: 1, updatedAt: createdAt });
+      scheduler.moved(e);
+      return e;
+    });
   }
 
   async #update(e: ScheduleEntry, c: Checked): Promise<ScheduleEntry> {
@@ -300,7 +313,7 @@ export class Schedules implements ScheduleFacade {
 
   async #view(e: ScheduleEntry): Promise<ScheduleView> {
     const [last] = await this.#o.store.ticks({ schedule: e.id, limit: 1 });
-    const { trigger, target, overlap, catchUp, maxCatchUp, lateAfterMs, description, owner } = e.definition;
+    const { trigger, target, overlap, catchUp, maxCatchUp, lateAfterMs, tickField, description, owner } = e.definition;
     return {
       key: e.key,
       owner,
@@ -310,6 +323,7 @@ export class Schedules implements ScheduleFacade {
       overlap,
       catchUp,
       maxCatchUp,
+      tickField,
       lateAfterSeconds: lateAfterMs === null ? null : lateAfterMs / 1000,
       paused: e.paused,
       nextAt: e.paused ? null : e.nextAt,

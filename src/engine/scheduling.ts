@@ -5,7 +5,7 @@ import { type Cron, NO_CRON } from '../core/schedule-ticks.ts';
 import type { Store } from '../store/store.ts';
 import type { Host } from './host.ts';
 import { ScheduleBook } from './schedule-book.ts';
-import { type FirePlan, Scheduler } from './scheduler.ts';
+import { type FirePlan, Scheduler, withTick } from './scheduler.ts';
 import { Schedules } from './schedules.ts';
 import type { Submissions } from './submissions.ts';
 
@@ -18,7 +18,7 @@ export class Scheduling {
     store: Store;
     host: Host;
     /** Absent: there are no cron expressions. */
-    cron: Cron | undefined;
+    cron?: Cron;
     submissions: Submissions;
     commit: (changes: ChangeSet) => Promise<boolean>;
     /** Ends a task, which may have ended meanwhile. */
@@ -50,7 +50,11 @@ export class Scheduling {
       nextId: () => submissions.nextId(),
       taskUuid: uuid,
       commit,
-      checkTask: (r) => submissions.checkTask(r),
+      checkTask: async (r, tickField) => {
+        await submissions.checkTask(tickField === null ? r : { ...r, input: withTick(r.input, tickField, host.now()) });
+        // As it was given: the template's schema may change it, and sees it again with every tick.
+        return JSON.stringify(r.input);
+      },
       admit,
       warn: (message) => host.log('warn', message),
     });

@@ -65,9 +65,9 @@ export class Submissions {
     return r.key === undefined ? await enter() : await this.#o.keys.during(t.row.id, r.key, enter);
   }
 
-  /** JSON text of the input of a task that may be submitted later: all is checked but that somebody here runs its handlers. */
-  async checkTask(r: SubmitRequest): Promise<string> {
-    return await this.#validate(this.#check(r), r);
+  /** A task that may be submitted later: all is checked but that somebody here runs its handlers. */
+  async checkTask(r: SubmitRequest): Promise<void> {
+    await this.#validate(this.#check(r), r);
   }
 
   /** Stores a task for a tick of a schedule, and marks that in the same commit; waits for room. Gives the task. */

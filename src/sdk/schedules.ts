@@ -14,6 +14,8 @@ export interface ScheduleOptions<In = unknown> {
   template: Submittable<In, unknown> | string;
   /** Of every task it makes. Default {}. */
   input?: NoInfer<In>;
+  /** Member of the input that is set to the time at which the tick was due, as `Date.toISOString` writes it. */
+  tickField?: string;
   priority?: number;
   tags?: string[];
   cron?: string;
@@ -44,6 +46,7 @@ const OPTIONS: Record<keyof ScheduleOptions, true> = {
   key: true,
   template: true,
   input: true,
+  tickField: true,
   priority: true,
   tags: true,
   cron: true,

@@ -179,7 +179,8 @@ export const handlerGiven = (handler: unknown): GivenHandler | undefined => {
 function withDefaults(opts: Given, meta: HandlerDefaults | undefined, type: StepType): Given {
   if (meta === undefined) return opts;
   const { retry, timeout, onChildFailure, maxConcurrentChildren } = meta;
-  const defaults: HandlerDefaults = type === 'decision' || type === 'batchable' ? { retry, timeout } : { retry, timeout, onChildFailure, maxConcurrentChildren };
+  const defaults: HandlerDefaults =
+    type === 'decision' || type === 'batchable' ? { retry, timeout } : { retry, timeout, onChildFailure, maxConcurrentChildren };
   const own = Object.fromEntries(Object.entries(opts).filter(([, value]) => value !== undefined));
   return { ...defaults, ...own };
 }

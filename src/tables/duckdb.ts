@@ -6,6 +6,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { DuckDBConnection, DuckDBInstance, DuckDBPreparedStatement } from '@duckdb/node-api';
 import type { Json } from '../core/definition.ts';
+import { TuttiError } from '../core/errors.ts';
 import { jsonConverter } from './duck-json.ts';
 import { type DuckModule, loadDuck } from './duck-module.ts';
 import { Gate } from './gate.ts';
@@ -170,7 +171,7 @@ export class Duck {
   readonly #gate = new Gate(SESSIONS_AT_ONCE);
   readonly #sandboxes = new Gate(SANDBOXES_AT_ONCE);
   #opened: Promise<{ duck: DuckModule; instance: DuckDBInstance }> | null = null;
-  #closed = false;
+  readonly #closing = new AbortController();
   #folders = 0;
 
   constructor(o: DuckOptions) {
@@ -196,9 +197,9 @@ export class Duck {
 
   /** A connection of its own, so that temporary tables and transactions are. Sessions are few: never begin one inside another. */
   async session<T>(work: (s: DuckSession) => Promise<T>, o: { signal?: AbortSignal } = {}): Promise<T> {
-    return this.#passing(this.#gate, o.signal, async () => {
+    return this.#passing(this.#gate, o.signal, async (signal) => {
       const { duck, instance } = await this.#open();
-      return connected(instance, (c) => work(new DuckSession(c, duck, this.#o.timer, o.signal)));
+      return connected(instance, (c) => work(new DuckSession(c, duck, this.#o.timer, signal)));
     });
   }
 
@@ -211,13 +212,13 @@ export class Duck {
     work: (s: DuckSession) => Promise<T>,
     o: { signal?: AbortSignal; before?: (s: DuckSession) => Promise<void> } = {},
   ): Promise<T> {
-    return this.#passing(this.#sandboxes, o.signal, async () => {
+    return this.#passing(this.#sandboxes, o.signal, async (signal) => {
       const { duck } = await this.#open();
       const temp = path.join(this.#o.tempFolder, `sandbox-${++this.#folders}`);
       const instance = await duck.DuckDBInstance.create(':memory:', this.#settings(temp, Math.max(memoryBytes(this.#o.memory) / 4, 64 * 2 ** 20)));
       try {
         return await connected(instance, async (c) => {
-          const s = new DuckSession(c, duck, this.#o.timer, o.signal);
+          const s = new DuckSession(c, duck, this.#o.timer, signal);
           await s.run(`SET GLOBAL TimeZone = 'UTC'`);
           if (access.files !== undefined) await s.run(`SET GLOBAL allowed_paths = ${quoteTexts(access.files)}`);
           if (access.folders !== undefined) await s.run(`SET GLOBAL allowed_directories = ${quoteTexts(access.folders)}`);
@@ -233,9 +234,9 @@ export class Duck {
     });
   }
 
-  /** Sessions that run must have ended, or are interrupted by their signals first. */
+  /** What runs is interrupted. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort(new TuttiError('SHUTTING_DOWN', 'DuckDB is closed.'));
     const opened = this.#opened;
     await Promise.all([this.#gate.empty(), this.#sandboxes.empty()]);
     if (opened === null) return;
@@ -245,12 +246,13 @@ export class Duck {
     rmSync(this.#o.tempFolder, { recursive: true, force: true });
   }
 
-  #passing<T>(gate: Gate, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-    return gate.pass(() => this.#all.pass(work, signal), signal);
+  #passing<T>(gate: Gate, given: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const signal = given === undefined ? this.#closing.signal : AbortSignal.any([given, this.#closing.signal]);
+    return gate.pass(() => this.#all.pass(() => work(signal), signal), signal);
   }
 
   #open(): Promise<{ duck: DuckModule; instance: DuckDBInstance }> {
-    if (this.#closed) return Promise.reject(new Error('DuckDB is closed.'));
+    if (this.#closing.signal.aborted) return Promise.reject(this.#closing.signal.reason as TuttiError);
     const opened = (this.#opened ??= this.#create());
     // A failed try is not the last: the package may be installed, the folder be made writable.
     opened.catch(() => {

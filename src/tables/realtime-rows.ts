@@ -229,7 +229,7 @@ export class RealtimeRows {
       const schema = { version: schemaVersion, columns, timeColumn, changes: [] };
       const texts = columns.map((c, i) => `c${i}: '${c.type.endsWith('[]') ? 'VARCHAR[]' : 'VARCHAR'}'`).join(', ');
       const cells = columns.map((c, i) => `CAST(c${i} AS ${c.type}) AS ${quoteName(c.name)}`).join(', ');
-      const select = `SELECT ${cells} FROM read_json(${quotePath(lines)}, format = 'newline_delimited', maximum_object_size = 67108864, columns = {${texts}})`;
+      const select = `SELECT ${cells} FROM read_json(${quotePath(lines)}, format = 'newline_delimited', maximum_object_size = 2097152, columns = {${texts}})`;
       const file = await duck.session((session) => segments.write({ ...t, schema }, { name, select, session }));
       if (file === null || file.rows !== countRows(items)) throw new Error(`${file?.rows ?? 0} of ${countRows(items)} rows were written.`);
       const segment = segments.segment(file, { schemaVersion, swap: await segments.currentSwap(t.id), lineage: { sealed: file.rows } });

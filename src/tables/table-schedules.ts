@@ -12,12 +12,16 @@ export interface OwnedSchedules {
 }
 
 export class TableSchedules {
-  readonly #schedules: OwnedSchedules;
+  readonly #of: () => OwnedSchedules;
   readonly #taskType: (name: string) => { name: string };
 
-  constructor(schedules: OwnedSchedules, taskType: (name: string) => { name: string }) {
-    this.#schedules = schedules;
+  constructor(schedules: () => OwnedSchedules, taskType: (name: string) => { name: string }) {
+    this.#of = schedules;
     this.#taskType = taskType;
+  }
+
+  get #schedules(): OwnedSchedules {
+    return this.#of();
   }
 
   async follow(table: string, config: JsonObject): Promise<void> {
@@ -37,10 +41,11 @@ export class TableSchedules {
   }
 
   /** Of a process that has started: what a crash left between a config and its schedules is put right. */
-  async reconcile(tables: readonly { id: string; config: JsonObject }[]): Promise<void> {
+  async reconcile(tables: readonly { id: string; config: JsonObject }[], onError: (table: string, e: unknown) => void): Promise<void> {
     const known = new Set(tables.map((t) => t.id));
     for (const { resource } of this.#schedules.list()) if (!known.has(resource)) await this.drop(resource);
-    for (const t of tables) await this.follow(t.id, t.config);
+    // A task type that nobody here has any more, for one: that is no reason not to start.
+    for (const t of tables) await this.follow(t.id, t.config).catch((e: unknown) => onError(t.id, e));
   }
 }
 

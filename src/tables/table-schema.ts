@@ -61,26 +61,29 @@ export function columnsOf(schema: TableSchema, version: number): string[] {
   return schema.columns.map(({ name, type }) => {
     const source = sourceOf(name, since);
     const sql = 'default' in source ? (source.default ?? 'NULL') : quoteName(source.column);
-    return `${source.retyped ? 'TRY_CAST' : 'CAST'}(${sql} AS ${type}) AS ${quoteName(name)}`;
+    // Step by step: not every type can be cast to every other, and what was lost on the way stays lost.
+    const cast = source.types.reduce((inner, t) => `TRY_CAST(${inner} AS ${t})`, sql);
+    return `CAST(${cast} AS ${type}) AS ${quoteName(name)}`;
   });
 }
 
-type Source = { retyped: boolean } & ({ column: string } | { default: string | null });
+/** `types`: what the column became one after the other. */
+type Source = { types: string[] } & ({ column: string } | { default: string | null });
 
 /** Back through the changes, newest first, to what the column was called then. */
 function sourceOf(name: string, since: readonly SchemaChange[]): Source {
   let column = name;
-  let retyped = false;
+  const types: string[] = [];
   for (const change of since) {
     switch (change.op) {
       case 'add':
-        if (change.column === column) return { default: change.default, retyped };
+        if (change.column === column) return { default: change.default, types };
         break;
       case 'rename':
         if (change.to === column) column = change.from;
         break;
       case 'retype':
-        if (change.column === column) retyped = true;
+        if (change.column === column) types.unshift(change.type);
         break;
       case 'drop':
         break;
@@ -88,5 +91,5 @@ function sourceOf(name: string, since: readonly SchemaChange[]): Source {
         change satisfies never;
     }
   }
-  return { column, retyped };
+  return { column, types };
 }

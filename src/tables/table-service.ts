@@ -4,12 +4,13 @@ import type { Json, JsonObject } from '../core/definition.ts';
 import { TuttiError } from '../core/errors.ts';
 import { showValue } from '../core/show-value.ts';
 import type { Plans } from '../engine/plan-views.ts';
-import type { Resource, ResourceKind, Resources } from '../engine/resource-port.ts';
+import type { Caller, Resource, ResourceKind, Resources } from '../engine/resource-port.ts';
 import type { Duck } from './duckdb.ts';
 import { RealtimeRows } from './realtime-rows.ts';
 import { bodyOf, dataOf, type Segments, type StoredSegment, type TableBody, type TableData } from './segments.ts';
 import { checkSettings, type ConfigChecks, readConfig } from './table-config.ts';
 import { isNotFound, tableKind } from './table-kind.ts';
+import { claimFolder } from './table-folder.ts';
 import { checkTableName, idsOf, partsOfId, tableId } from './table-names.ts';
 import { queryTable } from './table-query.ts';
 import { type OwnedSchedules, TableSchedules } from './table-schedules.ts';
@@ -61,7 +62,10 @@ export class TableService implements Tables {
   constructor(o: TableServiceOptions) {
     this.#o = o;
     this.#rows = new RealtimeRows(o);
-    this.#schedules = new TableSchedules(o.schedules, (name) => o.plans.taskType(name));
+    this.#schedules = new TableSchedules(
+      () => o.schedules,
+      (name) => o.plans.taskType(name),
+    );
     this.#checks = {
       checkCron: o.checkCron,
       taskType: (name) => o.plans.taskType(name),
@@ -72,17 +76,22 @@ export class TableService implements Tables {
 
   /** Goes on with what an earlier process left: rows to seal, schedules to put right, files to sweep. Once the task types are known. */
   async start(): Promise<void> {
+    const { segments, resources, uuid } = this.#o;
+    await claimFolder({ folder: segments.folder, resources, uuid }, false);
     const tables = await this.#all();
-    await this.#schedules.reconcile(tables.map((r) => ({ id: r.id, config: bodyOf(r).config })));
+    await this.#schedules.reconcile(
+      tables.map((r) => ({ id: r.id, config: bodyOf(r).config })),
+      (table, e) => this.#o.log('warn', `the schedules of ${table} are not as its config says`, { error: String(e) }),
+    );
     for (const r of tables) if (bodyOf(r).type === 'REALTIME') await this.#rows.resume(await this.#data(r));
     this.#sweepLater();
   }
 
+  /** Begins nothing any more, and ends when nothing of its own runs. DuckDB stays open: tasks may run on it. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelSweep();
     await Promise.all([this.#rows.close(), this.#sweeping]);
-    await this.#o.duck.close();
   }
 
   async create(t: NewTable): Promise<TableView> {
@@ -92,6 +101,8 @@ export class TableService implements Tables {
     const schema = readSchema(t.schema);
     const config = readConfig(t.config ?? {}, schema, this.#checks);
     const id = tableId(t.name, t.type);
+    const { segments, resources, uuid } = this.#o;
+    await claimFolder({ folder: segments.folder, resources, uuid }, true);
     const body = (c: JsonObject): Json => ({ type: t.type, schema, config: c }) satisfies TableBody as unknown as Json;
     // With no settings first: task types look at the table's schema to say what is wrong with theirs.
     let resource = await this.#o.resources.create({ id, kind: TABLE_KIND, body: body({}) });
@@ -104,6 +115,10 @@ export class TableService implements Tables {
       throw e;
     }
     return viewOf(resource, await this.#data(resource));
+  }
+
+  async mayCreate(caller: Caller, id: string): Promise<boolean> {
+    return (await this.#o.authorise?.(caller, id, 'write')) ?? true;
   }
 
   async list(): Promise<TableView[]> {

@@ -1,5 +1,6 @@
 /** Tables as a server, a client and the SDK see them; what they are made of lies beside this file and is nobody else's business. */
 import type { Json, JsonObject } from '../core/definition.ts';
+import type { Caller } from '../engine/resource-port.ts';
 
 export const TABLE_TYPES = ['OFFLINE', 'REALTIME'] as const;
 /** OFFLINE: filled by tasks. REALTIME: filled by callers, row by row. */
@@ -15,11 +16,12 @@ export interface TableColumn {
 }
 
 /** What was done to a schema, so that segments written before can be read as what they are now. */
-export type SchemaChange = { version: number } & (
+export type SchemaChange = { version: number } /** `default`: an SQL expression; null: NULL. */ & (
   | { op: 'add'; column: string; default: string | null }
   | { op: 'drop'; column: string }
   | { op: 'rename'; from: string; to: string }
-  | { op: 'retype'; column: string }
+  /** `type`: what it became. */
+  | { op: 'retype'; column: string; type: string }
 );
 
 export interface TableSchema {
@@ -100,6 +102,8 @@ export const MAX_ROWS = 100_000;
 export interface Tables {
   /** Throws ALREADY_EXISTS. */
   create(t: NewTable): Promise<TableView>;
+  /** Whether the caller may make a table of this id. */
+  mayCreate(caller: Caller, id: string): Promise<boolean>;
   /** In the order of their ids. */
   list(): Promise<TableView[]>;
   get(table: string): Promise<TableDetails>;

@@ -15,7 +15,13 @@ const schedule = (id: number, over: Partial<ScheduleRow> = {}): ScheduleRow => (
   createdAt: NOW,
   ...over,
 });
-const update = (id: number, fromVersion: number, over: Partial<ScheduleUpdate> = {}): ScheduleUpdate => ({ id, fromVersion, paused: false, nextAt: NOW + 120, ...over });
+const update = (id: number, fromVersion: number, over: Partial<ScheduleUpdate> = {}): ScheduleUpdate => ({
+  id,
+  fromVersion,
+  paused: false,
+  nextAt: NOW + 120,
+  ...over,
+});
 const tick = (at: number, over: Partial<TickWrite> = {}): TickWrite => ({
   insert: true,
   schedule: 1,
@@ -57,7 +63,9 @@ export const schedulesSuite = (t: SuiteContext): void => {
       assert.deepEqual([one?.version, one?.nextAt, one?.definition, one?.input, one?.updatedAt], [2, NOW + 120, '{"a":"ü"}', '{"x":1}', NOW]);
       await failsWith('conflict', () => t.commit((c) => c.scheduleUpdates.push(update(2, 1), update(1, 1))));
       assert.equal((await t.store.loadSchedule(2))?.version, 1);
-      await t.commit((c) => c.scheduleUpdates.push(update(1, 2, { paused: true, nextAt: null, definition: { definition: '{}', input: null, updatedAt: NOW + 9 } })));
+      await t.commit((c) =>
+        c.scheduleUpdates.push(update(1, 2, { paused: true, nextAt: null, definition: { definition: '{}', input: null, updatedAt: NOW + 9 } })),
+      );
       const changed = await t.store.loadSchedule(1);
       assert.deepEqual([changed?.paused, changed?.nextAt, changed?.definition, changed?.input, changed?.updatedAt], [true, null, '{}', null, NOW + 9]);
     });
@@ -130,7 +138,10 @@ export const schedulesSuite = (t: SuiteContext): void => {
         [2, 3],
         [2, 5],
       ]);
-      assert.deepEqual((await t.store.ticks({ schedule: 1, limit: 3 })).map((x) => x.at), [5, 4, 3]);
+      assert.deepEqual(
+        (await t.store.ticks({ schedule: 1, limit: 3 })).map((x) => x.at),
+        [5, 4, 3],
+      );
       const [skipped] = await t.store.ticks({ schedule: 1, before: 5, limit: 1 });
       assert.deepEqual(skipped, { schedule: 1, at: 4, state: 2, manual: false, task: null, plan: 'p', reason: 'late', message: 'm', doneAt: 9 });
     });
@@ -138,7 +149,11 @@ export const schedulesSuite = (t: SuiteContext): void => {
     t.test('tasks of its ticks that have not ended are known', async () => {
       await t.commit((c) => {
         c.tasks.push(taskRow(BASE), taskRow(BASE + 1, { state: 8, completedAt: NOW }), taskRow(BASE + 2));
-        c.ticks.push(tick(1, { state: 1, task: BASE, doneAt: 1 }), tick(2, { state: 1, task: BASE + 1, doneAt: 1 }), tick(3, { state: 1, task: BASE + 9, doneAt: 1 }));
+        c.ticks.push(
+          tick(1, { state: 1, task: BASE, doneAt: 1 }),
+          tick(2, { state: 1, task: BASE + 1, doneAt: 1 }),
+          tick(3, { state: 1, task: BASE + 9, doneAt: 1 }),
+        );
         c.ticks.push(tick(1, { schedule: 2, state: 1, task: BASE + 2, doneAt: 1 }));
       });
       assert.deepEqual([await t.store.liveTickTasks(1), await t.store.liveTickTasks(2), await t.store.liveTickTasks(3)], [[BASE], [BASE + 2], []]);
@@ -155,7 +170,10 @@ export const schedulesSuite = (t: SuiteContext): void => {
         c.ticks.push(tick(10));
         c.tickPrunes.push({ schedule: 1, keep: 3 }, { schedule: 2, keep: 3 });
       });
-      assert.deepEqual((await t.store.ticks({ schedule: 1, limit: 100 })).map((x) => x.at), [10, 9, 8, 2, 1]);
+      assert.deepEqual(
+        (await t.store.ticks({ schedule: 1, limit: 100 })).map((x) => x.at),
+        [10, 9, 8, 2, 1],
+      );
       assert.equal((await t.store.ticks({ schedule: 2, limit: 100 })).length, 1);
     });
   });

@@ -24,6 +24,7 @@ test('what is left out has its default', () => {
     catchUp: 'last',
     maxCatchUp: 100,
     lateAfterMs: null,
+    tickField: null,
     description: null,
     owner: 'caller',
   });
@@ -64,6 +65,8 @@ describe('is refused', () => {
     ['no time to be late', { everySeconds: 5, lateAfterSeconds: 0 }, 'late_after_seconds', /from 1/],
     ['paused as text', { everySeconds: 5, paused: 'yes' }, 'paused', /true or false/],
     ['an empty description', { everySeconds: 5, description: '' }, 'description', /1 to 1000/],
+    ['a tick field of no object', { everySeconds: 5, tickField: 'at', input: [] }, 'context', /must be an object/],
+    ['a tick field of a plan', { everySeconds: 5, tickField: 'at', target: { kind: 'plan', resource: 'a', taskType: 'x' } }, 'tick_field', /template/],
     ['no target', { everySeconds: 5, target: undefined }, 'template', /names what it fires/],
     ['a bad template name', { everySeconds: 5, target: { ...target, name: '9' } }, 'template', /name must start/],
     ['a bad version', { everySeconds: 5, target: { ...target, version: '1' } }, 'template', /version must be/],
@@ -86,7 +89,19 @@ describe('is refused', () => {
 describe('fields as files and requests spell them', () => {
   test('all of them', () => {
     const r = scheduleOfFields(
-      { key: 'k', template: 'a/b@1.0.0', priority: 0, tags: ['t'], every_seconds: 5, anchor: '2026-01-01T00:00:00Z', catch_up: 'all', max_catch_up: 3, late_after_seconds: 9, context: { x: 1 }, paused: true },
+      {
+        key: 'k',
+        template: 'a/b@1.0.0',
+        priority: 0,
+        tags: ['t'],
+        every_seconds: 5,
+        anchor: '2026-01-01T00:00:00Z',
+        catch_up: 'all',
+        max_catch_up: 3,
+        late_after_seconds: 9,
+        context: { x: 1 },
+        paused: true,
+      },
       Date.parse,
     );
     assert.deepEqual(r, {

@@ -36,7 +36,14 @@ describe('ticks that are due', () => {
   const cases: { name: string; nextAt: number; now: number; since: number; catchUp?: CatchUp; max?: number; of?: Occurrences; due: unknown }[] = [
     { name: 'none yet', nextAt: 20, now: 19, since: 0, due: [[], null, 20] },
     { name: 'one, at its time', nextAt: 20, now: 20, since: 0, due: [[20], null, 30] },
-    { name: 'several that nobody was away for are all fired, also without catch-up', nextAt: 20, now: 45, since: 0, catchUp: 'none', due: [[20, 30, 40], null, 50] },
+    {
+      name: 'several that nobody was away for are all fired, also without catch-up',
+      nextAt: 20,
+      now: 45,
+      since: 0,
+      catchUp: 'none',
+      due: [[20, 30, 40], null, 50],
+    },
     { name: 'none: those before since are left out', nextAt: 20, now: 61, since: 61, catchUp: 'none', due: [[], [60, 5, false], 70] },
     { name: 'none: those from since on are fired', nextAt: 20, now: 61, since: 40, catchUp: 'none', due: [[40, 50, 60], [30, 2, false], 70] },
     { name: 'last: the newest', nextAt: 20, now: 61, since: 61, due: [[60], [50, 4, false], 70] },

@@ -6,7 +6,7 @@
 import { Tutti, template } from '../../src/main.ts';
 
 const [store, life, deadly] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
-const SCHEDULES = 200;
+const SCHEDULES = 150;
 
 let calls = 0;
 let enough = (): void => undefined;
@@ -50,6 +50,7 @@ for (let cursor: string | undefined; ; ) {
   if (page.nextCursor === null) break;
   cursor = page.nextCursor;
 }
-process.send?.({ ticks, tasks, waiting, repairs: tutti.engine.metrics().reconcilerRepairs });
+const counted = { ticks, tasks, waiting, repairs: tutti.engine.metrics().reconcilerRepairs };
+await new Promise<void>((sent) => process.send!(counted, () => sent()));
 await tutti.close();
 process.disconnect?.();

@@ -1,4 +1,4 @@
-/** kill -9 in the middle of firing 200 schedules, again and again: every tick that was due has exactly one task, and no task is without a tick. */
+/** kill -9 in the middle of firing 150 schedules, again and again: every tick that was due has exactly one task, and no task is without a tick. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,7 +14,7 @@ interface Counted {
   repairs: number;
 }
 
-test('killed in the middle of firing, five times: one tick, one task', { timeout: 120_000 }, async () => {
+test('killed in the middle of firing, four times: one tick, one task', { timeout: 120_000 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tutti-schedules-'));
   const children: ChildProcess[] = [];
   const start = (life: number, deadly: number): ChildProcess => {
@@ -26,16 +26,16 @@ test('killed in the middle of firing, five times: one tick, one task', { timeout
     return child;
   };
   try {
-    for (const [life, deadly] of [1, 90, 199, 260, 377].entries()) {
+    for (const [life, deadly] of [1, 70, 149, 260].entries()) {
       const [, signal] = (await once(start(life, deadly), 'exit')) as [number | null, string | null];
       assert.equal(signal, 'SIGKILL', 'it died where it should');
     }
     const last = start(9, 0);
     const [{ ticks, tasks, waiting, repairs }] = (await Promise.race([
       once(last, 'message'),
-      once(last, 'exit').then(([code]) => Promise.reject(new Error(`the last process ended by itself: ${code}`))),
+      // Comes after every message, as the end of the process need not.
+      once(last, 'disconnect').then(() => Promise.reject(new Error('the last process ended and said nothing'))),
     ])) as [Counted];
-    await once(last, 'exit');
     assert.equal(repairs, 0);
     assert.ok(ticks.length > 1000, `${ticks.length} ticks`);
     // Those that fell while it was being paused may wait; all others were fired.

@@ -110,3 +110,18 @@ for (const execute of [true, false]) {
     await again.close();
   });
 }
+
+test('folders alone are found after a crash and completed, though nothing of their task is ready or runs (I10)', async () => {
+  const e = await openEngine({ slots: 1 });
+  e.worker.handle('leaf', async () => '1');
+  const elements = Array.from({ length: 1200 }, (_, i) => [
+    { name: `f${i}`, id: `f${i}` },
+    { name: `c${i}`, parent_id: `f${i}`, handler: 'leaf', dependencies: [{ id: 'f1199' }] },
+  ]).flat();
+  const { task } = await e.engine.submitTree({ elements });
+  assert.ok((await e.engine.task(task.id)).completedSteps < 1200, 'most are still to come');
+  const again = await e.reopen({ slots: 1 });
+  again.worker.handle('leaf', async () => '1');
+  assert.equal((await again.engine.done(task.id)).state, 'complete');
+  await again.close();
+});

@@ -19,24 +19,24 @@ async function turnsDuring<T>(ask: () => Promise<T>): Promise<{ turns: number; a
   return { turns, answer };
 }
 
-test('explain, audit and the outcome of thousands of failed steps', async () => {
+test('explain and audit of thousands of failed steps, of a task in memory', async () => {
   const e = await openEngine({ slots: 500 });
   const once = { retry: { retryable: true, maxAttempts: 1, backoff: 'none', baseMs: 0, maxMs: 0, jitter: 0 } } as const;
-  await e.engine.register(graph('bad', Array.from({ length: MANY }, (_, i) => step(`s${i}`, [], { ...once, handler: 'bad' }))));
+  const bad = Array.from({ length: MANY }, (_, i) => step(`s${i}`, [], { ...once, handler: 'bad' }));
+  await e.engine.register(graph('bad', [...bad, step('last', [], { handler: 'last' })]));
   e.worker.handle('bad', async () => {
     throw new Error('no');
   });
+  e.worker.handle('last', () => new Promise(() => {}));
   const { id } = await e.engine.submit({ namespace: 't', name: 'bad', input: {} });
-  await e.engine.done(id);
+  let failed = 0;
+  for await (const ev of e.engine.events(id)) if (ev.type === 'step.state' && ev.data.state === 'error' && ++failed === MANY) break;
   const explained = await turnsDuring(() => e.engine.explain(id));
-  assert.equal(explained.answer.length, MANY);
+  assert.equal(explained.answer.length, MANY + 1);
   assert.ok(explained.turns >= MANY / 1000, `explain: ${explained.turns}`);
   const audited = await turnsDuring(() => e.engine.audit(id));
   assert.equal(audited.answer.length, MANY);
   assert.deepEqual([...new Set(audited.answer.map((a) => a.outcome))], ['failed']);
-  assert.ok(audited.turns >= 2, `audit: ${audited.turns}`);
-  const outcome = await turnsDuring(() => e.engine.done(id));
-  assert.equal(outcome.answer.failedSteps.length, MANY);
-  assert.ok(outcome.turns >= 3, `outcome: ${outcome.turns}`);
+  assert.ok(audited.turns >= MANY / 1000, `audit: ${audited.turns}`);
   await e.close();
 });

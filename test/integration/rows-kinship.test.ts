@@ -45,21 +45,20 @@ test('row 14: children are found by the tags of their task; a child has none of 
 test('row 16: a child adds siblings that are tied to its parent, all or none; for a root that is refused', async (t) => {
   const refused: unknown[] = [];
   const added: string[][] = [];
-  let task: TaskHandle;
+  const submitted = Promise.withResolvers<TaskHandle>();
   const sibling = (name: string, parent_id?: string): { name: string; handler: string; tied: true; parent_id?: string } => ({
     name,
     handler: 'sibling',
     tied: true,
     ...(parent_id === undefined ? {} : { parent_id }),
   });
-  const submitted = Promise.withResolvers<void>();
   const tutti = await opened({
     templates: [template('tests/siblings@1.0.0').step('p', { handler: 'parent', retry: { maxAttempts: 1 } })],
     handlers: [
       handler(
         'parent',
         async (ctx) => {
-          await submitted.promise;
+          const task = await submitted.promise;
           assert.equal('spawnSibling' in ctx, false);
           await task.addSteps([sibling('s')]).catch((e: { code: string; message: string }) => refused.push([e.code, e.message]));
           await ctx.spawn('child', {}, { key: 'a' });
@@ -73,6 +72,7 @@ test('row 16: a child adds siblings that are tied to its parent, all or none; fo
         },
       ),
       handler('child', async () => {
+        const task = await submitted.promise;
         const ten = Array.from({ length: 10 }, (_, i) => sibling(`s${i}`, 'p'));
         await task.addSteps([...ten, sibling('s0', 'p')]).catch((e: { message: string }) => refused.push(e.message.slice(0, 40)));
         added.push((await task.addSteps(ten)).map((s) => s.name));
@@ -81,8 +81,8 @@ test('row 16: a child adds siblings that are tied to its parent, all or none; fo
     ],
   });
   t.after(() => tutti.close());
-  task = await tutti.submit('tests/siblings', {});
-  submitted.resolve();
+  const task: TaskHandle = await tutti.submit('tests/siblings', {});
+  submitted.resolve(task);
   const names = Array.from({ length: 10 }, (_, i) => `s${i}`);
   assert.deepEqual(await task.result(), { p: ['p.a complete', ...names.map((n) => `${n} complete`)] });
   assert.deepEqual(added, [names]);

@@ -1,29 +1,8 @@
 /** A plan from its trigger to its end. Numbers are rows of spec/startree.md §14. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { defineTaskType } from '../../src/sdk/plans/task-type.ts';
 import { failure, OK, PlanWorld } from '../support/plan-world.ts';
-
-/** `inputs` things, at most `limit` a batch; those that failed come again. */
-export const counting = (name: string, inputs: number, limit: number) =>
-  defineTaskType({
-    name,
-    inputUnit: 'things',
-    startPlan: () => ({ state: { next: 0, again: [] as number[] }, inputsToProcess: inputs }),
-    nextBatch: (ctx) => {
-      const { next, again } = ctx.state;
-      const fresh = Array.from({ length: Math.max(0, Math.min(limit - again.length, inputs - next)) }, (_, i) => next + i);
-      const take = [...again.slice(0, limit), ...fresh];
-      if (take.length === 0) return { kind: 'done' };
-      return { kind: 'batch', subtasks: take.map((n) => ({ input: n })), state: { next: next + fresh.length, again: again.slice(limit) } };
-    },
-    onBatchFinished: async (ctx, batch) => {
-      const failed: number[] = [];
-      for await (const s of batch.subtasks) if (s.state !== 'complete') failed.push(s.input);
-      return { state: { ...ctx.state, again: [...ctx.state.again, ...failed] } };
-    },
-    subtask: () => null,
-  });
+import { counting } from '../support/scripted-type.ts';
 
 test('13, 16: 25 inputs and limit 10 are batches 0, 1, 2 with 10, 10, 5, and nothing after', async (t) => {
   const w = new PlanWorld();

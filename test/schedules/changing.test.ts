@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { ChangeSet } from '../../src/core/changes.ts';
 import { MAX_SCHEDULES, type ScheduleRequest } from '../../src/core/schedule.ts';
+import { oneStep } from '../engine/engine-setup.ts';
 import type { CommitFate } from '../support/faulty-store.ts';
 import { MINUTE, NOON, ScheduledWorld } from '../support/scheduled-world.ts';
 
@@ -42,6 +43,19 @@ describe('put', () => {
     assert.deepEqual(await w.history('a'), ['12:01 fired', '12:02 fired', '12:02:30 fired', '12:03 fired', '12:03:30 fired']);
   });
 
+  it('keeps the input as it was given, though the schema of the template changes it', async () => {
+    const validate = (v: unknown) =>
+      typeof (v as { n: unknown }).n === 'string'
+        ? { ok: true as const, value: { n: Number((v as { n: string }).n) } }
+        : { ok: false as const, issues: [{ path: 'n', message: 'must be text' }] };
+    await w.wait(w.engine.register({ ...oneStep('other'), validate }));
+    await w.put({ ...every('a'), target: { ...target, name: 'other' }, input: { n: '5' } });
+    assert.deepEqual((await w.engine.schedules.get('a')).input, { n: '5' });
+    await w.machine.advanceBy(MINUTE);
+    const [tick] = await w.ticks('a');
+    assert.deepEqual([tick.state, (await w.wait(w.engine.task(tick.taskId!))).input], ['fired', { n: 5 }]);
+  });
+
   it('create: not where there is one', async () => {
     await w.put(every('a'));
     await refused('ALREADY_EXISTS', /a schedule a already/, w.engine.schedules.put(every('a'), { create: true }));
@@ -51,7 +65,11 @@ describe('put', () => {
     await refused('TEMPLATE_NOT_FOUND', /no template t\/nothing/, w.engine.schedules.put({ ...every('a'), target: { ...target, name: 'nothing' } }));
     await refused('INVALID_INPUT', /priority/, w.engine.schedules.put({ ...every('a'), target: { ...target, priority: 9 } }));
     await refused('UNSTORABLE_VALUE', /context/, w.engine.schedules.put({ ...every('a'), input: { f: () => 1 } }));
-    await refused('INVALID_INPUT', /context belongs to a template/, w.engine.schedules.putOwned({ ...every('table/a/b'), target: { kind: 'plan', resource: 'a', taskType: 'b' }, input: {} }));
+    await refused(
+      'INVALID_INPUT',
+      /context belongs to a template/,
+      w.engine.schedules.putOwned({ ...every('table/a/b'), target: { kind: 'plan', resource: 'a', taskType: 'b' }, input: {} }),
+    );
     await refused('INVALID_INPUT', /lies in the past/, w.engine.schedules.put({ key: 'a', at: NOON - 1, target }));
     assert.deepEqual(await keys(), []);
   });
@@ -71,7 +89,7 @@ describe('put', () => {
     await w.store.commit(c);
     w.kill();
     await w.boot();
-    await refused('ILLEGAL_STATE', /10000 schedules/, w.engine.schedules.put(every('more')));
+    await refused('ILLEGAL_STATE', /10000 schedules at most, and has 10000/, w.engine.schedules.put(every('more')));
     await w.put({ ...every('first'), overlap: 'allow' });
     const page = await w.engine.schedules.list({ limit: 1000, after: 'k5' });
     assert.equal(page.schedules.length, 1000);
@@ -94,7 +112,10 @@ describe('list, preview, remove', () => {
   it('shows the next ten, or so many', async () => {
     await w.put({ key: 'a', cron: '0 0 2 * * ?', dialect: 'quartz', timeZone: 'Europe/Berlin' });
     const ten = w.engine.schedules.preview('a');
-    assert.deepEqual([ten.length, new Date(ten[0]).toISOString(), new Date(ten[9]).toISOString()], [10, '2026-11-23T01:00:00.000Z', '2026-12-02T01:00:00.000Z']);
+    assert.deepEqual(
+      [ten.length, new Date(ten[0]).toISOString(), new Date(ten[9]).toISOString()],
+      [10, '2026-11-23T01:00:00.000Z', '2026-12-02T01:00:00.000Z'],
+    );
     assert.equal(w.engine.schedules.preview('a', 3).length, 3);
     assert.throws(() => w.engine.schedules.preview('a', 101), { code: 'INVALID_INPUT' });
     assert.throws(() => w.engine.schedules.preview('b'), { code: 'NOT_FOUND' });
@@ -159,7 +180,8 @@ describe('schedules of tables', () => {
     await refused('ILLEGAL_STATE', /table\//, w.engine.schedules.put(every(key)));
     await refused('ILLEGAL_STATE', /table\//, w.engine.schedules.putOwned(every('mine')));
     for (const k of [key, 'table/a_OFFLINE/Y', 'table/ab_OFFLINE/X']) await w.wait(w.engine.schedules.putOwned(every(k)));
-    for (const verb of ['pause', 'resume', 'fire', 'remove'] as const) await refused('ILLEGAL_STATE', /configuration of a table/, w.engine.schedules[verb](key));
+    for (const verb of ['pause', 'resume', 'fire', 'remove'] as const)
+      await refused('ILLEGAL_STATE', /configuration of a table/, w.engine.schedules[verb](key));
     await refused('ILLEGAL_STATE', /configuration of a table/, w.engine.schedules.put(every(key, 30)));
     await w.wait(w.engine.schedules.removeOwned('table/a_OFFLINE/'));
     assert.deepEqual(await keys(), ['table/ab_OFFLINE/X']);

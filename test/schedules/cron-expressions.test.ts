@@ -56,7 +56,13 @@ for (const [dialect, write] of both)
         '2027-11-07T05:00:00Z',
         ['11-07T05:30', '11-07T06:00', '11-07T06:30', '11-07T07:00'],
       ],
-      ['Lord Howe, spring: 02:15 falls when the gap of half an hour ends', '15 2', 'Australia/Lord_Howe', '2027-10-01T18:00:00Z', ['10-02T15:30', '10-03T15:15']],
+      [
+        'Lord Howe, spring: 02:15 falls when the gap of half an hour ends',
+        '15 2',
+        'Australia/Lord_Howe',
+        '2027-10-01T18:00:00Z',
+        ['10-02T15:30', '10-03T15:15'],
+      ],
       ['Lord Howe, autumn: 01:45 falls once', '45 1', 'Australia/Lord_Howe', '2027-04-03T06:00:00Z', ['04-03T14:45', '04-04T15:15']],
       ['Kolkata never changes its clocks', '30 2', 'Asia/Kolkata', '2027-03-13T12:00:00Z', ['03-13T21:00', '03-14T21:00']],
     ] as const)
@@ -75,8 +81,17 @@ for (const [dialect, write] of both)
           const all = upcoming(o, start, 60);
           const end = Math.min(start + 20 * 3_600_000, all[all.length - 1]);
           for (let t = start; t < end; t += 300_000) {
-            assert.equal(o.next(t), all.find((at) => at > t), `${text} after ${new Date(t).toISOString()}`);
-            if (t > all[0]) assert.equal(o.previous(t), all.findLast((at) => at < t), `${text} before ${new Date(t).toISOString()}`);
+            assert.equal(
+              o.next(t),
+              all.find((at) => at > t),
+              `${text} after ${new Date(t).toISOString()}`,
+            );
+            if (t > all[0])
+              assert.equal(
+                o.previous(t),
+                all.findLast((at) => at < t),
+                `${text} before ${new Date(t).toISOString()}`,
+              );
           }
         }
       });

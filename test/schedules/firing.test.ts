@@ -34,6 +34,28 @@ describe('a tick', () => {
     assert.deepEqual([view.nextAt, view.lastTick?.at, view.counts.fired, view.input], [NOON + 5 * MINUTE, NOON + 4 * MINUTE, 4, { from: 'here' }]);
   });
 
+  it('tells the task when it was due, where it is asked to', async () => {
+    await w.put({ ...every('m'), input: { x: 1 }, tickField: 'at' });
+    await w.machine.advanceBy(2 * MINUTE);
+    const inputs = [];
+    for (const t of await w.ticks('m')) inputs.push((await w.wait(w.engine.task(t.taskId!))).input);
+    assert.deepEqual(inputs, [
+      { x: 1, at: '2026-11-22T12:01:00.000Z' },
+      { x: 1, at: '2026-11-22T12:02:00.000Z' },
+    ]);
+    assert.deepEqual((await w.engine.schedules.get('m')).input, { x: 1 });
+    // The field counts towards what the schema asks for.
+    await w.wait(
+      w.engine.register({
+        ...oneStep('other'),
+        validate: (v) => ('at' in (v as object) ? { ok: true, value: v } : { ok: false, issues: [{ path: 'at', message: 'is missing' }] }),
+      }),
+    );
+    const other = { kind: 'template' as const, namespace: 't', name: 'other' };
+    await assert.rejects(w.put({ ...every('o'), target: other }), /at: is missing/);
+    await w.put({ ...every('o'), target: other, tickField: 'at' });
+  });
+
   it('of a cron expression and of a time of its own; what falls once falls once', async () => {
     await w.put({ key: 'cron', cron: '2,4 * * * *' });
     await w.put({ key: 'quartz', cron: '30 2 * * * ?', dialect: 'quartz' });

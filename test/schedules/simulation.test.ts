@@ -5,8 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ChangeSet } from '../../src/core/changes.ts';
-import { CATCH_UPS, OVERLAPS, type ScheduleRequest, Tick } from '../../src/core/schedule.ts';
+import { CATCH_UPS, OVERLAPS, type ScheduleRequest } from '../../src/core/schedule.ts';
 import type { CommitFate } from '../support/faulty-store.ts';
 import { MINUTE, NOON, ScheduledWorld } from '../support/scheduled-world.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
@@ -19,10 +18,7 @@ async function run(seed: number): Promise<void> {
   const w = new ScheduledWorld();
   w.atOnce = false;
   let faulty = true;
-  /** By schedule: tasks whose rows say that they live. */
-  const live = new Map<number, Set<number>>();
-  const rule = new Map<number, string>();
-  w.fate = (c: ChangeSet): CommitFate => {
+  w.fate = (): CommitFate => {
     if (!faulty || !random.chance(0.04)) return 'ok';
     return random.pick<CommitFate>(['busy', 'refused', 'lost', 'applied']);
   };
@@ -68,7 +64,7 @@ async function run(seed: number): Promise<void> {
       faulty = true;
     }
     await w.machine.advanceBy(random.int(1, 90_000));
-    await overlapHolds();
+    overlapHolds();
   }
   // Everything comes to rest: what runs ends, what waits is fired.
   faulty = false;
@@ -108,15 +104,12 @@ async function run(seed: number): Promise<void> {
   );
   await w.close();
 
-  async function overlapHolds(): Promise<void> {
-    live.clear();
-    for (const s of await w.inner.schedules()) {
-      rule.set(s.id, (JSON.parse(s.definition) as { overlap: string }).overlap);
-      if (rule.get(s.id) === 'allow') continue;
-      const ids = w.inner.liveTickTasks(s.id);
-      live.set(s.id, new Set(ids));
-      assert.ok(ids.length <= 1, `${s.key} (${rule.get(s.id)}) has ${ids.length} live tasks`);
-      for (const p of w.inner.pendingTicks({ schedule: s.id, limit: 5 })) assert.equal(p.state, Tick.pending);
+  function overlapHolds(): void {
+    for (const s of w.inner.schedules()) {
+      const { overlap } = JSON.parse(s.definition) as { overlap: string };
+      if (overlap === 'allow') continue;
+      const { length } = w.inner.liveTickTasks(s.id);
+      assert.ok(length <= 1, `${s.key} (${overlap}) has ${length} live tasks`);
     }
   }
 }

@@ -35,7 +35,10 @@ describe('a step of a template that is given the handler itself', () => {
     assert.deepEqual(steps.get('divide'), ['divide', 7, 5000, undefined, undefined]);
     assert.deepEqual(steps.get('work'), ['send', 7, 5000, 2, 4]);
     assert.deepEqual(steps.get('inner'), ['send', 7, 5000, 2, 4]);
-    assert.deepEqual(t.givenHandlers?.().map((h) => h.name), ['choose', 'send', 'divide']);
+    assert.deepEqual(
+      t.givenHandlers?.().map((h) => h.name),
+      ['choose', 'send', 'divide'],
+    );
   });
 
   test('needs no registration of its own', async () => {
@@ -47,11 +50,15 @@ describe('a step of a template that is given the handler itself', () => {
   });
 
   test('two handlers of one name, and what is no handler, are refused', async () => {
-    const twice = template('t/twice@1.0.0').step('a', { handler: send }).step('b', { handler: handler('send', () => 2) });
+    const twice = template('t/twice@1.0.0')
+      .step('a', { handler: send })
+      .step('b', { handler: handler('send', () => 2) });
     await assert.rejects(open({ templates: [twice] }), { code: 'INVALID_TEMPLATE', field: 'handler', message: /step "b": .* another handler called "send"$/ });
     for (const wrong of [7, {}, { name: 'x' }, () => 1])
       assert.throws(() => template('t/wrong@1.0.0').step('a', { handler: wrong as never }), { code: 'INVALID_TEMPLATE', field: 'handler' });
-    assert.throws(() => template('t/wrong@1.0.0').step('a', { handler: handler('x', () => 1, { retry: { maxAttemps: 1 } as never }) }), { code: 'INVALID_TEMPLATE' });
+    assert.throws(() => template('t/wrong@1.0.0').step('a', { handler: handler('x', () => 1, { retry: { maxAttemps: 1 } as never }) }), {
+      code: 'INVALID_TEMPLATE',
+    });
   });
 });
 

@@ -35,7 +35,8 @@ test('a plan and its batches have the fields of the seed, with their types', asy
   };
   for (const [field, type] of SEED_PLAN_FIELDS) assert.ok(is[type](json[field]), `${field} is ${JSON.stringify(json[field])}`);
   for (const batch of json.batches) for (const [field, type] of SEED_BATCH_FIELDS) assert.ok(is[type](batch[field]), field);
-  assert.equal(json.resource, 'myTable_OFFLINE');
+  const [view] = plans.views;
+  assert.deepEqual(json, { ...view, tableNameWithType: view.resource, batches: view.batches }, 'each with its own value, and ours beside them');
   assert.deepEqual([...wire.plan.shape.status.options].sort(), [...SEED_STATUSES].sort());
   assert.deepEqual(wire.plan.shape.source.options, SEED_SOURCES);
   assert.deepEqual((await s.ask(`/tasks/taskPlans/${plans.views[0].planId}?batches=1`)).json.batches, json.batches.slice(1));
@@ -286,7 +287,7 @@ test('POST /tasks/schedule names per type what began, and why not', async () => 
   plans.scheduled = [];
   const one = await s.ask('/tasks/schedule?taskType=AlterTableTask&tableName=myTable_OFFLINE&minionInstanceTag=x', { method: 'POST' });
   assert.deepEqual(one.json, { StarTreeAlterTableTask: null, generationErrors: '', schedulingErrors: '' });
-  const { allowed: _, ...args } = plans.calls.at(-1)?.args as Record<string, unknown>;
+  const { allowed: _, ...args } = plans.calls.at(-1)!.args as Record<string, unknown>;
   assert.deepEqual(args, { taskType: 'StarTreeAlterTableTask', resource: 'myTable_OFFLINE', triggeredBy: null });
   for (const query of ['taskType=NoSuchTask', 'tableName=ghost']) assert.equal((await s.ask(`/tasks/schedule?${query}`, { method: 'POST' })).status, 404);
 });

@@ -91,7 +91,7 @@ test('segments of older schemas are read as the schema is now', async (t) => {
     changes: [
       { version: 2, op: 'rename', from: 'city', to: 'town' },
       { version: 3, op: 'add', column: 'fare', default: '2.5' },
-      { version: 4, op: 'retype', column: 'id' },
+      { version: 4, op: 'retype', column: 'id', type: 'VARCHAR' },
     ],
   };
   await table.resources.change('trips_OFFLINE', { put: [{ key: 'schema', body: next as unknown as Json }] });

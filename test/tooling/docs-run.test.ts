@@ -15,6 +15,7 @@ const PAGES = [
   'docs/trees.md',
   'docs/children.md',
   'docs/decisions-and-batches.md',
+  'docs/schedules.md',
   'docs/plans-generators.md',
 ];
 /** Pages whose commands are run; the commands of the others are about this repository or about files the reader has. */

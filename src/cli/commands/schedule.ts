@@ -17,6 +17,7 @@ interface AddOptions extends Global {
   at?: string;
   template: string;
   input?: string;
+  tickField?: string;
   priority?: number;
   tag?: string[];
   overlap?: string;
@@ -59,6 +60,7 @@ const seconds = (option: string, text: string): number => {
 const fieldsOf = (o: AddOptions): ScheduleFields => ({
   template: o.template,
   context: parseInput(o.input),
+  tick_field: o.tickField,
   cron: o.cron,
   dialect: o.quartz ? 'quartz' : undefined,
   time_zone: o.zone,
@@ -120,6 +122,7 @@ export const addSchedule = (program: Command, ctx: CommandContext): void => {
     .option('--anchor <time>', 'a time at which --every falls')
     .option('--at <time>', 'once, such as 2027-01-31T06:00:00Z')
     .option('-i, --input <json>', 'JSON, @file, or @- for standard input')
+    .option('--tick-field <name>', 'member of the input that is set to the time of the tick')
     .option('--priority <n>', '0 (urgent) to 3', wholeNumber('--priority', 0, 3))
     .option('--tag <tag>', 'tag of its tasks; may be repeated', collect)
     .option('--overlap <rule>', 'while a task of it lives: skip, queue, allow, cancel_previous')

@@ -129,7 +129,7 @@ export class ResultProcessor implements Actor {
       return true;
     }
     if (g === undefined) {
-      if (c.kind === 'result' && this.#p.dispatcher.active(c.task, c.no)?.token !== c.token) {
+      if (c.kind === 'result' && (c.stray || this.#p.dispatcher.active(c.task, c.no)?.token !== c.token)) {
         this.late++;
         return true;
       }
@@ -265,7 +265,7 @@ export class ResultProcessor implements Actor {
       turn.replies.push(() => (g.state[c.no] === Step.complete ? this.completed++ : this.failed++));
       return;
     }
-    if (!finishAttempt(out, g, c.no, c.token, c.outcome)) {
+    if (c.stray || !finishAttempt(out, g, c.no, c.token, c.outcome)) {
       if (!isTaskTerminal(g.taskState)) out.event(g, attemptEvent(c.no, c.token, 'late'));
       turn.replies.push(() => this.late++);
       return;

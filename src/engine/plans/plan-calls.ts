@@ -93,8 +93,8 @@ export class PlanCalls {
       open = false;
       cancel();
       this.#running--;
-      const next = this.#waiting.shift();
-      if (next !== undefined) this.#run(next);
+      // Some of those that wait may be dropped by now: they begin nothing, and hold up nobody.
+      while (this.#running < MAX_CALLS && this.#waiting.length > 0) this.#run(this.#waiting.shift()!);
       if (this.#closed || !this.has(plan.id, plan.token)) return;
       this.#o.ran(plan, kind, answer);
       this.#o.answered(plan, plan.token, answer);

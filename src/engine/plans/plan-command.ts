@@ -8,6 +8,7 @@ import type { PlanAnswer } from '../plan-port.ts';
 
 /** Writes of items whose versions were looked up when the resource was at `revision`: valid as long as it still is. */
 export interface PreparedItems {
+  id: string;
   resource: number;
   revision: number;
   writes: readonly ItemWrite[];

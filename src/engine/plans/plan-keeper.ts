@@ -8,7 +8,7 @@ import type { ItemWrite } from '../../core/changes.ts';
 import { type PlanDecision, type PlanWorld, abortPlan, advancePlan, answerPlan, endBatch, loseCall } from '../../core/decide-plan.ts';
 import { createTask } from '../../core/decide-task.ts';
 import { TuttiError } from '../../core/errors.ts';
-import { type Plan, PlanPhase, Status, isPlanLive } from '../../core/plan.ts';
+import { type Plan, type PlanBatch, PlanPhase, Status, isPlanLive } from '../../core/plan.ts';
 import { Tick } from '../../core/schedule.ts';
 import type { EngineParts } from '../engine-parts.ts';
 import { Inbox } from '../inbox.ts';
@@ -36,9 +36,11 @@ export class PlanKeeper implements Actor {
   readonly inbox = new Inbox<PlanCommand>('plan_keeper', CAPACITY);
   readonly #o: PlanKeeperOptions;
   #taken: PlanCommand[] = [];
-  /** Plans and resources that the turn in hand has decided about. */
-  readonly #touched = new Set<number>();
+  /** Plans that the turn in hand has decided about, as they were before it; and resources of which it writes items. */
+  readonly #touched = new Map<number, { resource: string; plan: Plan | undefined; batch: PlanBatch | undefined }>();
   readonly #written = new Set<number>();
+  /** Plans that a poke waits for: one is enough, however long nothing can be written (I11). */
+  readonly #poked = new Set<number>();
   /** To be read anew. */
   readonly #stale = new Set<number>();
 
@@ -50,11 +52,23 @@ export class PlanKeeper implements Actor {
     return this.inbox.depth > 0;
   }
 
+  /** Begins what is due of this plan, in a turn to come. */
+  poke(plan: number): void {
+    if (this.#poked.has(plan)) return;
+    this.#poked.add(plan);
+    this.inbox.force({ kind: 'poke', plan });
+  }
+
   fill(turn: Turn): void {
     if (this.inbox.depth === 0) return;
     const begun = this.#o.parts.host.ticks();
     while (this.inbox.depth > 0 && turn.room) {
       const c = this.inbox.take()!;
+      if (c.kind === 'drop' && this.#decidedAbout(c.resource)) {
+        // A store clears before it writes: what this turn decided about the resource's plans comes in a commit before that.
+        this.inbox.putBack([c]);
+        break;
+      }
       if (!this.#decide(turn, c)) continue;
       this.#taken.push(c);
       this.inbox.handled++;
@@ -82,15 +96,18 @@ export class PlanKeeper implements Actor {
   }
 
   undo(doubtful: boolean): void {
-    if (doubtful) for (const c of this.#taken) c.doubtful = true;
+    for (const c of this.#taken) {
+      if (doubtful) c.doubtful = true;
+      if (c.kind === 'poke') this.#poked.add(c.plan);
+    }
     this.inbox.handled -= this.#taken.length;
     this.inbox.putBack(this.#taken);
-    for (const id of this.#touched) this.#stale.add(id);
+    this.#takeBack();
     this.#clear();
   }
 
   abandon(e: TuttiError): void {
-    for (const id of this.#touched) this.#stale.add(id);
+    this.#takeBack();
     for (const c of this.#taken) {
       if (c.kind === 'answer') this.inbox.force({ ...c, answer: { kind: 'failed', message: e.message }, submission: null, items: null });
       else if ('done' in c) c.done(e);
@@ -106,6 +123,30 @@ export class PlanKeeper implements Actor {
       else keep.push(c);
     }
     this.inbox.putBack(keep);
+  }
+
+  /** Until they are read anew, plans are what they were: nobody is shown what is not durable (I1). */
+  #takeBack(): void {
+    const { book } = this.#o;
+    for (const [id, { plan, batch }] of this.#touched) {
+      this.#stale.add(id);
+      if (plan === undefined) {
+        book.drop(id);
+        continue;
+      }
+      book.put(plan);
+      if (batch !== undefined) book.putBatch(batch);
+    }
+  }
+
+  #touch(plan: Plan): void {
+    const { book } = this.#o;
+    if (!this.#touched.has(plan.id)) this.#touched.set(plan.id, { resource: plan.resource, plan: book.get(plan.id), batch: book.openBatch(plan.id) });
+  }
+
+  #decidedAbout(resource: string): boolean {
+    for (const t of this.#touched.values()) if (t.resource === resource) return true;
+    return false;
   }
 
   #clear(): void {
@@ -180,6 +221,7 @@ export class PlanKeeper implements Actor {
         return true;
       }
       case 'poke': {
+        this.#poked.delete(c.plan);
         const plan = book.get(c.plan);
         if (plan === undefined) return true;
         const world = this.#o.world(plan);
@@ -217,11 +259,16 @@ export class PlanKeeper implements Actor {
       }
       case 'drop': {
         changes.planClearings.push(c.resource);
-        if (c.incarnation !== null) changes.resourceRemovals.push(c.incarnation);
+        if (c.incarnation !== null) {
+          changes.resourceRemovals.push(c.incarnation);
+          // Whoever wants to write its items has to look again, and finds it gone.
+          this.#o.revisions.bump(c.incarnation);
+          this.#written.add(c.incarnation);
+        }
         turn.out.weight += 8;
         const gone = book.all().filter((p) => p.resource === c.resource);
         for (const p of gone) {
-          this.#touched.add(p.id);
+          this.#touch(p);
           book.drop(p.id);
         }
         turn.replies.push(() => {
@@ -292,7 +339,7 @@ export class PlanKeeper implements Actor {
     if (d.blocked === null) book.blocked.delete(plan.id);
     else if (!plan.once || d.changed || before === null) book.blocked.set(plan.id, d.blocked);
     if (before !== null && !d.changed) return;
-    this.#touched.add(plan.id);
+    this.#touch(plan);
     turn.out.weight += 2;
     if (d.removed) {
       if (before !== null) changes.planRemovals.push({ plan: plan.id, fromVersion: before.version });

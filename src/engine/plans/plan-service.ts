@@ -110,7 +110,16 @@ export class PlanService implements Plans {
       book: this.#book,
       kinds: this.#kinds,
       force: (c) => this.#force(c),
-      drop: (resource) => this.#post((done) => ({ kind: 'drop', resource, incarnation: null, done })),
+      poke: (plan) => {
+        this.keeper.poke(plan);
+        this.#o.wake();
+      },
+      drop: (resource, gone) =>
+        this.resources.locked(resource, async () => {
+          if (!(await gone())) return false;
+          await this.#post((done) => ({ kind: 'drop', resource, incarnation: null, done }));
+          return true;
+        }),
       commit: o.commit,
     });
   }
@@ -221,8 +230,13 @@ export class PlanService implements Plans {
   async ended(planId: string): Promise<PlanView> {
     const plan = await this.#plan(planId);
     if (!isPlanLive(plan.status)) return await this.#view(plan);
-    if (this.#book.get(plan.id) === undefined) return await this.ended(planId);
-    const end = await this.#waiters.ended(plan.id);
+    const told = this.#waiters.ended(plan.id);
+    if (this.#book.get(plan.id) === undefined) {
+      // Its end is being written, and tells whoever waits; or it was written since the plan was read.
+      const stored = await this.#o.guard(() => this.#o.parts.store.planByNumber(plan.id));
+      if (stored === null || !isPlanLive(stored.status)) this.#waiters.tell(plan.id, stored);
+    }
+    const end = await told;
     if (end === null) this.#o.admit();
     return await this.#view(end ?? (await this.#plan(planId)));
   }

@@ -37,6 +37,7 @@ interface Target {
   id: string;
   verdict: 'plan' | 'once';
   settings: Record<string, string>;
+  policy: PlanPolicy;
   force: boolean;
 }
 
@@ -108,7 +109,7 @@ export class PlanTriggers {
         const problems = await this.#o.checkSettings(type.name, settings, id);
         if (problems.length > 0)
           throw new TuttiError('INVALID_INPUT', `${type.name} on ${id}: ${problems.join('; ')}`, { field: 'taskConfigs', details: { problems } });
-        return { id, verdict, settings, force };
+        return { id, verdict, settings, policy: policyOf(settings, type), force };
       }
       default:
         return verdict satisfies never;
@@ -143,6 +144,8 @@ export class PlanTriggers {
         return { ...run, taskName: outcome.name, taskId: outcome.task < 0 ? null : this.#o.taskUuid(outcome.task) };
       case 'nothing':
         return { ...run, planId: null, taskName: null };
+      case 'ended':
+        return { ...run, taskName: null };
       case 'failed':
         throw new TuttiError('GENERATION_FAILED', `${type.name} on ${t.id}: ${outcome.message}`);
       case 'later':
@@ -181,7 +184,7 @@ export class PlanTriggers {
       barrenInARow: 0,
       print: 0,
       countFailures: true,
-      policy: policyOf(t.settings, type),
+      policy: t.policy,
       outcome: null,
       properties: t.settings,
       customStats: null,
@@ -277,6 +280,8 @@ function policyOf(settings: Record<string, string>, type: TaskTypeTraits): PlanP
     return n;
   };
   const { thresholdPercent, maxFailedBatches, maxBarrenBatches } = type.failurePolicy;
+  // Read when a batch is made; what is wrong is said to whoever can mend it.
+  number('taskBatchTimeoutSeconds', 0, 0, 1_000_000_000);
   return {
     thresholdPercent: number('taskPlanFailureThresholdPercent', thresholdPercent, 0, 100),
     maxFailedBatches: number('maxConsecutiveFailedBatches', maxFailedBatches, 1, 1_000_000),

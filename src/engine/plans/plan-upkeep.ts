@@ -17,8 +17,10 @@ export interface PlanUpkeepOptions {
   book: PlanBook;
   kinds: ResourceKinds;
   force: (c: PlanCommand) => void;
-  /** Removes all plans of a resource. */
-  drop: (resource: string) => Promise<void>;
+  /** Begins what is due of a plan. */
+  poke: (plan: number) => void;
+  /** Removes all plans of a resource, if it is gone; nobody makes one meanwhile. */
+  drop: (resource: string, gone: () => boolean | Promise<boolean>) => Promise<boolean>;
   commit: (changes: ChangeSet) => Promise<boolean>;
 }
 
@@ -58,7 +60,7 @@ export class PlanUpkeep {
     for (const p of book.all()) {
       if (this.#stopped) return;
       if (p.phase !== PlanPhase.batch || p.batchTask === null) {
-        this.#o.force({ kind: 'poke', plan: p.id });
+        this.#o.poke(p.id);
         continue;
       }
       if (parts.graphs.get(p.batchTask) !== undefined) continue;
@@ -73,7 +75,7 @@ export class PlanUpkeep {
   }
 
   pokeAll(taskType?: string): void {
-    for (const p of this.#o.book.all()) if (taskType === undefined || p.taskType === taskType) this.#o.force({ kind: 'poke', plan: p.id });
+    for (const p of this.#o.book.all()) if (taskType === undefined || p.taskType === taskType) this.#o.poke(p.id);
   }
 
   /** Looks at the plan at that time; timers beyond a minute are the poll's business. */
@@ -81,7 +83,7 @@ export class PlanUpkeep {
     const wait = at - this.#o.parts.host.now();
     if (this.#stopped || wait > LONGEST_MS) return;
     this.#o.parts.host.timer(Math.max(0, wait), () => {
-      if (!this.#stopped && this.#o.book.get(plan) !== undefined) this.#o.force({ kind: 'poke', plan });
+      if (!this.#stopped && this.#o.book.get(plan) !== undefined) this.#o.poke(plan);
     });
   }
 
@@ -94,14 +96,15 @@ export class PlanUpkeep {
       const plans = await parts.store.plansOf({ resource, newest: true, limit: 1 });
       const kind = plans.length === 0 ? undefined : kinds.get(plans[0].kind);
       if (kind === undefined) continue;
-      try {
-        if (await kind.exists(resource)) continue;
-      } catch (e) {
-        parts.host.log('warn', `whether ${resource} exists could not be asked: its plans stay`, { error: e instanceof Error ? e.message : String(e) });
-        continue;
-      }
-      await this.#o.drop(resource);
-      removed++;
+      const gone = async (): Promise<boolean> => {
+        try {
+          return !(await kind.exists(resource));
+        } catch (e) {
+          parts.host.log('warn', `whether ${resource} exists could not be asked: its plans stay`, { error: e instanceof Error ? e.message : String(e) });
+          return false;
+        }
+      };
+      if (await this.#o.drop(resource, gone)) removed++;
     }
     return removed;
   }

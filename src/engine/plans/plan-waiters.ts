@@ -6,6 +6,8 @@ import { type Plan, PlanPhase, batchName } from '../../core/plan.ts';
 export type FirstOutcome =
   | { kind: 'batch'; task: number; name: string }
   | { kind: 'nothing' }
+  /** It was aborted before its first batch, and is kept. */
+  | { kind: 'ended' }
   | { kind: 'failed'; message: string }
   | { kind: 'later'; message: string };
 
@@ -35,11 +37,14 @@ export class PlanWaiters {
       this.#first.delete(plan.id);
       tell(outcome);
     }
-    if (plan.phase !== PlanPhase.over && !d.removed) return;
-    const waiters = this.#ended.get(plan.id);
-    if (waiters === undefined) return;
-    this.#ended.delete(plan.id);
-    for (const w of waiters) w(d.removed ? null : plan);
+    if (plan.phase === PlanPhase.over || d.removed) this.tell(plan.id, d.removed ? null : plan);
+  }
+
+  /** It has ended so; null: it was removed. */
+  tell(plan: number, end: Plan | null): void {
+    const waiters = this.#ended.get(plan);
+    this.#ended.delete(plan);
+    for (const w of waiters ?? []) w(end);
   }
 
   /** The engine stops: whoever waits is told to look again. */
@@ -53,9 +58,10 @@ export class PlanWaiters {
 function firstOf(d: PlanDecision): FirstOutcome | null {
   const { plan } = d;
   if (d.meters.includes('taskGenerationFailureCount'))
-    return d.removed || plan.phase === PlanPhase.over ? { kind: 'failed', message: plan.message } : { kind: 'later', message: plan.message };
+    return d.removed || plan.phase >= PlanPhase.end ? { kind: 'failed', message: plan.message } : { kind: 'later', message: plan.message };
   if (plan.batches > 0) return { kind: 'batch', task: plan.batchTask ?? -1, name: batchName(plan, 0) };
-  if (d.removed || plan.phase === PlanPhase.over || plan.phase === PlanPhase.end) return { kind: 'nothing' };
+  if (d.removed) return { kind: 'nothing' };
+  if (plan.phase >= PlanPhase.end) return { kind: 'ended' };
   if (d.blocked !== null) return { kind: 'later', message: d.blocked };
   return plan.owner === null && plan.wakeAt !== null ? { kind: 'later', message: plan.message } : null;
 }

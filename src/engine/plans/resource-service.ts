@@ -82,7 +82,6 @@ export class ResourceService implements Resources {
     await this.locked(id, async () => {
       const row = await this.#existing(id);
       await this.#o.post((done) => ({ kind: 'drop', resource: id, incarnation: row.incarnation, done }));
-      this.#revisions.delete(row.incarnation);
     });
   }
 
@@ -152,7 +151,7 @@ export class ResourceService implements Resources {
       const fromVersion = check(r.key, r.expect);
       if (fromVersion !== null) writes.push({ resource: incarnation, key: r.key, fromVersion, body: null });
     }
-    return { resource: incarnation, revision, writes };
+    return { id, resource: incarnation, revision, writes };
   }
 
   /** Of a command whose versions were overtaken, or that may have been carried out: looked up again. */
@@ -164,10 +163,14 @@ export class ResourceService implements Resources {
         else this.#o.again({ ...c, doubtful: false });
         return;
       }
-      const { resource, writes } = c.items;
+      const { id, resource, writes } = c.items;
       const revision = this.revisions.of(resource);
+      if ((await this.#row(id))?.incarnation !== resource) {
+        c.done(new TuttiError('NOT_FOUND', `there is no resource ${id}`));
+        return;
+      }
       const versions = await this.#o.guard(() => this.#o.store.itemVersions({ resource, keys: writes.map((w) => w.key) }));
-      if (writes.every((w, i) => versions[i] === w.fromVersion)) this.#o.again({ ...c, doubtful: false, items: { resource, revision, writes } });
+      if (writes.every((w, i) => versions[i] === w.fromVersion)) this.#o.again({ ...c, doubtful: false, items: { id, resource, revision, writes } });
       else if (c.doubtful === true && writes.every((w, i) => versions[i] === (w.body === null ? null : (w.fromVersion ?? 0) + 1))) c.done(null);
       else c.done(new TuttiError('CONFLICT', 'An item was changed meanwhile.'));
     };

@@ -22,8 +22,10 @@ import type {
 } from '../../contract/wire.ts';
 import { ERRORS, TuttiError } from '../../core/errors.ts';
 import { readEventStream } from './event-stream.ts';
+import { linesOf } from './lines-body.ts';
 import { PlanClient } from './plan-client.ts';
 import { ScheduleClient } from './schedule-client.ts';
+import { TableClient } from './table-client.ts';
 import { errorOf, refusalOf } from './server-refusal.ts';
 
 export class ServerUnreachable extends Error {
@@ -108,6 +110,7 @@ export class HttpClient {
   readonly #wait: HttpClientOptions['wait'];
   readonly plans = new PlanClient((method, path, o) => this.#call(method, path, o));
   readonly schedules = new ScheduleClient((method, path, o) => this.#call(method, path, o));
+  readonly tables = new TableClient((method, path, o) => this.#call(method, path, o));
 
   constructor(o: HttpClientOptions) {
     let url: URL;
@@ -366,29 +369,6 @@ export class HttpClient {
     }
   }
 }
-
-/** In pieces of some size: one line a piece would be mostly overhead. */
-const PIECE = 65_536;
-
-const linesOf = (values: Iterable<unknown> | AsyncIterable<unknown>, onBreak: (e: unknown) => void): ReadableStream<Uint8Array> => {
-  const encoder = new TextEncoder();
-  const pieces = async function* (): AsyncGenerator<Uint8Array> {
-    let piece = '';
-    try {
-      for await (const value of values) {
-        piece += `${JSON.stringify(value)}\n`;
-        if (piece.length < PIECE) continue;
-        yield encoder.encode(piece);
-        piece = '';
-      }
-    } catch (e) {
-      onBreak(e);
-      throw e;
-    }
-    if (piece !== '') yield encoder.encode(piece);
-  };
-  return ReadableStream.from(pieces());
-};
 
 const queryOf = (parts: Record<string, string | number | undefined>): string => {
   const query = new URLSearchParams();

@@ -7,6 +7,7 @@ export interface ScheduleFields {
   description?: string;
   template?: string;
   context?: unknown;
+  tick_field?: string;
   priority?: number;
   tags?: string[];
   cron?: string;

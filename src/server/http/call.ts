@@ -3,11 +3,14 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { HandlerName, RouteInput, RouteOutput } from '../../contract/routes.ts';
 import type { EngineFacade } from '../../engine/facade.ts';
 import type { Caller } from '../../engine/resource-port.ts';
+import type { Tables } from '../../tables/tables.ts';
 import type { HttpCounters } from './http-counters.ts';
 import type { EventStreams } from './sse.ts';
 
 export interface Services {
   engine: EngineFacade;
+  /** Null: this process has none. */
+  tables: Tables | null;
   now: () => number;
   startedAt: number;
   version: string;

@@ -3,12 +3,18 @@ import type { Readable } from 'node:stream';
 import { TuttiError } from '../../core/errors.ts';
 import { NdjsonSplitter } from '../../core/ndjson.ts';
 
-/** The value of each line. Throws INVALID_JSON or VALUE_TOO_LARGE, naming the line; the stream stays open then, for the answer. */
-export async function* jsonLines(body: Readable): AsyncGenerator<unknown> {
+/** The value of each line. Throws INVALID_JSON or VALUE_TOO_LARGE, naming the line, and BODY_TOO_LARGE; the stream stays open then, for the answer. */
+export async function* jsonLines(body: Readable, { maxBytes = Infinity }: { maxBytes?: number } = {}): AsyncGenerator<unknown> {
   const lines = new NdjsonSplitter();
+  let bytes = 0;
   try {
     // Ended early it must not be destroyed: its socket is to carry the answer.
-    for await (const chunk of body.iterator({ destroyOnReturn: false })) for (const line of lines.push(chunk as Buffer)) yield valueOf(line);
+    for await (const chunk of body.iterator({ destroyOnReturn: false })) {
+      bytes += (chunk as Buffer).length;
+      if (bytes > maxBytes)
+        throw new TuttiError('BODY_TOO_LARGE', `the request body is larger than ${maxBytes} bytes`, { field: 'body', details: { limit: maxBytes } });
+      for (const line of lines.push(chunk as Buffer)) yield valueOf(line);
+    }
   } catch (e) {
     if (e instanceof TuttiError) throw e;
     throw new TuttiError('INVALID_INPUT', 'the body broke off', { field: 'body', cause: e });

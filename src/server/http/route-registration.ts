@@ -10,6 +10,7 @@ import { planHandlers } from './handlers/plans.ts';
 import { resetHandlers } from './handlers/resets.ts';
 import { scheduleHandlers } from './handlers/schedules.ts';
 import { stepHandlers } from './handlers/steps.ts';
+import { tableHandlers } from './handlers/tables.ts';
 import { taskHandlers } from './handlers/tasks.ts';
 import { templateHandlers } from './handlers/templates.ts';
 import { treeHandlers } from './handlers/trees.ts';
@@ -34,6 +35,7 @@ const HANDLERS: Handlers = {
   ...copyHandlers,
   ...eventHandlers,
   ...planHandlers,
+  ...tableHandlers,
   ...operationHandlers,
 };
 

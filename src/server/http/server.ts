@@ -8,6 +8,7 @@ import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } 
 import { openApiDocument } from '../../contract/openapi.ts';
 import { TuttiError } from '../../core/errors.ts';
 import type { EngineFacade } from '../../engine/facade.ts';
+import type { Tables } from '../../tables/tables.ts';
 import { ApiKeys, isLoopback } from '../auth.ts';
 import { BodyTimeouts } from './body-timeouts.ts';
 import type { Services } from './call.ts';
@@ -21,6 +22,8 @@ import { EventStreams } from './sse.ts';
 
 export interface HttpServerOptions {
   engine: EngineFacade;
+  /** Absent: what asks for one is refused. */
+  tables?: Tables | null;
   /** Default 127.0.0.1. Any other than a loopback address needs at least one key. */
   host?: string;
   /** Default 8080; 0 takes a free one. */
@@ -83,6 +86,7 @@ export async function buildHttpServer(o: HttpServerOptions, keys: ApiKeys): Prom
   const version = packageVersion();
   const services: Services = {
     engine: o.engine,
+    tables: o.tables ?? null,
     now: o.now,
     startedAt: o.now(),
     version,

@@ -1,6 +1,6 @@
 /** What the built-in task types work with, and what they have in common. */
 import type { Json } from '../../core/definition.ts';
-import type { ResourceItem } from '../../engine/resource-port.ts';
+import type { ResourceItem, Resources } from '../../engine/resource-port.ts';
 import type { PlanContext } from '../../sdk/plans/task-type.ts';
 import type { Duck } from '../duckdb.ts';
 import { GARBAGE_PREFIX, SEGMENT_PREFIX, SWAP_KEY, type Segment, type Segments, type StoredSegment, swapOf } from '../segments.ts';
@@ -8,6 +8,7 @@ import { GARBAGE_PREFIX, SEGMENT_PREFIX, SWAP_KEY, type Segment, type Segments, 
 export interface TableTaskContext {
   duck: Duck;
   segments: Segments;
+  resources: Pick<Resources, 'item'>;
   /** Milliseconds since 1970. */
   now(): number;
   /** Folders below which tasks may read files that people name; null: all. */

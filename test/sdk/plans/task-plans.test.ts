@@ -75,10 +75,7 @@ test('a plan runs to its end; inputs are any JSON, results become items, setting
     [end.planId],
   );
   assert.deepEqual(await tutti.plans.active(), []);
-  assert.deepEqual(
-    tutti.plans.types().map((x) => x.name),
-    ['Counter'],
-  );
+  assert.equal(tutti.plans.types().filter((x) => x.name === 'Counter').length, 1);
 });
 
 test('by alias it is the same type; where there is nothing to do there is no plan', async (t) => {

@@ -38,7 +38,7 @@ export async function taskTable(
   const visible = (): Promise<StoredSegment[]> => made.segments.visible(id);
   return {
     ...made,
-    x: { duck: made.duck, segments: made.segments, now: () => made.clock.now, inputRoots: null, outputRoots: null },
+    x: { duck: made.duck, segments: made.segments, resources: made.resources, now: () => made.clock.now, inputRoots: null, outputRoots: null },
     id,
     input,
     file(name, text) {

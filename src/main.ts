@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setImmediate as nextRound } from 'node:timers/promises';
 import { checkExposure, type TuttiConfig } from './config.ts';
+import { SCHEMA } from './config/schema.ts';
 import { TuttiError } from './core/errors.ts';
 import type { ScheduleRequest } from './core/schedule.ts';
 import { CronExpressions } from './cron/cron-expressions.ts';
@@ -323,9 +324,13 @@ const engineConfigFrom = (c: TuttiConfig): EngineConfig => ({
   graceMs: c.worker.grace_seconds * 1000,
 });
 
+/** The folder that belongs to the store where neither is named must not become that of another store. */
+const ownFolder = (store: string, folder: string): boolean =>
+  store !== ':memory:' && (folder !== SCHEMA.tables.folder.default || store === SCHEMA.store.path.default);
+
 const tablesConfigFrom = ({ store, tables: t }: TuttiConfig): TablesConfig => ({
   ...tablesConfigOf(
-    { memory: t.duckdb_memory, threads: t.duckdb_threads, ...(store.path === ':memory:' ? {} : { folder: t.folder }) },
+    { memory: t.duckdb_memory, threads: t.duckdb_threads, ...(ownFolder(store.path, t.folder) ? { folder: t.folder } : {}) },
     store.path,
     join(tmpdir(), `tutti-tables-${randomUUID()}`),
   ),

@@ -18,6 +18,7 @@ import { addRun } from './commands/run.ts';
 import { addSchedule } from './commands/schedule.ts';
 import { addServe } from './commands/serve.ts';
 import { addShow } from './commands/show.ts';
+import { addTable } from './commands/table.ts';
 import { addTemplate } from './commands/template.ts';
 import { CommandContext, type CommandIo } from './context.ts';
 import { CommandError, EXIT, exitCodeOf } from './exit-code.ts';
@@ -50,6 +51,7 @@ export const buildProgram = (ctx: CommandContext): Command => {
   addRetry(program, ctx);
   addCopy(program, ctx);
   addPlan(program, ctx);
+  addTable(program, ctx);
   addTemplate(program, ctx);
   addSchedule(program, ctx);
   addHandlers(program, ctx);

@@ -139,7 +139,8 @@ export const SCHEMA = {
       type: 'string',
       default: '.tutti/tables',
       range: 'a folder',
-      meaning: 'Where the segments of tables lie, relative to the working directory. It belongs to one store; with the store `:memory:` it is a temporary one.',
+      meaning:
+        'Where the segments of tables lie, relative to the working directory. It belongs to one store: with `store.path` changed and this key not, it lies beside that file and is named after it; with `:memory:` it is a temporary one.',
     } as TextField,
     duckdb_memory: {
       type: 'string',

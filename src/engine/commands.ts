@@ -16,8 +16,7 @@ export interface SubmitCommand {
 }
 
 /** `doubtful`: a commit that held it had an unknown outcome, so it may have been carried out already. */
-export type ResultCommand = { doubtful?: boolean } & (
-  /** `stray`: no attempt that holds a slot had this token when it came. It never counts (I4). */
+export type ResultCommand = { doubtful?: boolean } /** `stray`: no attempt that holds a slot had this token when it came. It never counts (I4). */ & (
   | { kind: 'result'; task: number; no: number; token: number; outcome: AttemptOutcome; stray: boolean }
   | { kind: 'checkpoint'; task: number; no: number; token: number; body: string; done(e: TuttiError | null): void }
   | SpawnCommand

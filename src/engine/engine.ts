@@ -202,7 +202,7 @@ export class Engine implements EngineFacade {
       changed: (task) => this.#events.changed(task),
       awaited: (task) => this.#outcomes.awaited(task) || this.scheduling.awaits(task),
       ended: (g) => this.#ended(g),
-      wanted: (g) => this.#resets.wants(g),
+      wanted: (g) => this.#resets.wants(g) || this.#results.wants(g),
     });
     this.#requests = new TaskRequest({ parts, followUp, adopt: (g) => this.#intake.adopt(g), wake });
     this.#results = new ResultProcessor(parts);

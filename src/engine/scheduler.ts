@@ -70,6 +70,7 @@ export class Scheduler {
   #again = false;
   #since = 0;
   #lookedAt = 0;
+  #askedAt = 0;
   #disarm: (() => void) | null = null;
   #armedFor = Number.POSITIVE_INFINITY;
   #firing = 0;
@@ -197,8 +198,11 @@ export class Scheduler {
       this.#stale.delete(e);
       if (!e.removed) this.moved(e);
     }
-    // Hints may be lost (I13): who waits for the end of a task asks again.
-    for (const e of new Set(this.#awaited.values())) void this.drain(e);
+    // Hints may be lost (I13): who waits for the end of a task asks again, once a minute.
+    if (now - this.#askedAt >= LOOK_MS || now < this.#askedAt) {
+      this.#askedAt = now;
+      for (const e of new Set(this.#awaited.values())) void this.drain(e);
+    }
     while (this.#running) {
       const batch = this.#takeDue(now);
       if (batch.length === 0) return;

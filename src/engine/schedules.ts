@@ -2,9 +2,18 @@
 import { ChangeSet, type ScheduleUpdate } from '../core/changes.ts';
 import type { Json } from '../core/definition.ts';
 import { TuttiError } from '../core/errors.ts';
-import { MAX_SCHEDULES, type ScheduleDefinition, type ScheduleOwner, type ScheduleRequest, TABLE_PREFIX, TICK_STATES, Tick } from '../core/schedule.ts';
+import {
+  MAX_SCHEDULES,
+  MAX_WAITING,
+  type ScheduleDefinition,
+  type ScheduleOwner,
+  type ScheduleRequest,
+  TABLE_PREFIX,
+  TICK_STATES,
+  Tick,
+} from '../core/schedule.ts';
 import { checkFalls, checkSchedule, checkScheduleKey } from '../core/schedule-rules.ts';
-import { type Cron, occurrencesOf, upcoming } from '../core/schedule-ticks.ts';
+import { admitted, type Cron, occurrencesOf, upcoming } from '../core/schedule-ticks.ts';
 import type { Store, StoredTick } from '../store/store.ts';
 import type { ScheduleBook, ScheduleEntry } from './schedule-book.ts';
 import type { ScheduleFacade, ScheduleMetrics, ScheduleView, TickCounts, TickView } from './schedule-views.ts';
@@ -119,6 +128,8 @@ export class Schedules implements ScheduleFacade {
     const { e, at } = await this.#o.book.exclusively(async () => {
       const found = this.#find(key);
       if (found.definition.owner === 'table') throw notYours(found);
+      if (admitted([0], found.waiting.length) === 0)
+        throw new TuttiError('ILLEGAL_STATE', `${found.waiting.length} ticks of the schedule ${key} wait already`, { details: { limit: MAX_WAITING } });
       // A time of its own, at which no tick of the trigger falls.
       const { next } = occurrencesOf(found.definition.trigger, this.#o.cron);
       let time = this.#o.now();

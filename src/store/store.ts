@@ -250,8 +250,6 @@ export interface Store extends PlanStore {
   pendingTicks(q: { schedule?: number; after?: { at: number; schedule: number }; limit: number }): Awaitable<StoredTick[]>;
   /** Tasks of a schedule's ticks that have not ended. */
   liveTickTasks(schedule: number): Awaitable<number[]>;
-  /** The tick that made a task. */
-  tickOfTask(task: number): Awaitable<{ schedule: number; at: number } | null>;
   /** Where the log of all tasks ends, and up to where it has lost rows. Short enough for every page of a stream. */
   logBounds(): Awaitable<LogBounds>;
 

@@ -11,7 +11,7 @@ import { TuttiError, isTuttiError } from '../core/errors.ts';
 import type { ResourceItem, Resources } from '../engine/resource-port.ts';
 import type { Duck } from './duckdb.ts';
 import { Gate } from './gate.ts';
-import { packRows, type RowItem, ROWS_PREFIX, rowItem, rowKey, rowNumber } from './row-items.ts';
+import { packRows, ROWS_PREFIX, rowItem, rowKey, rowNumber } from './row-items.ts';
 import { SEGMENT_PREFIX, type Segments, type TableData } from './segments.ts';
 import { quoteName, quotePath } from './sql-text.ts';
 import { realtimeOf } from './table-config.ts';
@@ -282,13 +282,7 @@ function bySchema(items: readonly ResourceItem[]): ResourceItem[][] {
 
 function* linesOf(items: readonly ResourceItem[]): Generator<string> {
   for (const i of items) {
-    const { rows }: RowItem = rowItem(i);
-    let text = '';
-    for (const row of rows) {
-      text += '{';
-      for (let c = 0; c < row.length; c++) if (row[c] !== null) text += `${text.endsWith('{') ? '' : ','}"c${c}":${JSON.stringify(row[c])}`;
-      text += '}\n';
-    }
-    yield text;
+    const lines = rowItem(i).rows.map((row) => `{${row.flatMap((cell, c) => (cell === null ? [] : [`"c${c}":${JSON.stringify(cell)}`])).join(',')}}\n`);
+    yield lines.join('');
   }
 }

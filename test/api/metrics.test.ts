@@ -54,6 +54,8 @@ test('a histogram is cumulative and ends with +Inf = count', async () => {
   );
 });
 
+const NO_SCHEDULES = { scheduled: 0, paused: 0, ticks: { fired: 0, failed: 0, late: 0, overlap: 0, missed: 0, conflict: 0 } };
+
 /** Every metric of the engine, what moves it and the sample that must move. */
 const MOVES: Record<string, [(m: EngineMetrics) => void, sample: string, value: number]> = {
   tutti_actor_depth: [(m) => (m.actors[1].depth = 5), '{actor="step_enqueuer"}', 5],
@@ -74,6 +76,8 @@ const MOVES: Record<string, [(m: EngineMetrics) => void, sample: string, value: 
   tutti_tasks_submitted_total: [(m) => (m.submitted = 9), '', 9],
   tutti_tasks_finished_total: [(m) => (m.finished.error = 2), '{state="error"}', 2],
   tutti_attempts_total: [(m) => (m.attempts.timedOut = 2), '{event="timed_out"}', 2],
+  tutti_schedules: [(m) => (m.schedules = { ...NO_SCHEDULES, paused: 4 }), '{state="paused"}', 4],
+  tutti_schedule_ticks_total: [(m) => (m.schedules = { ...NO_SCHEDULES, ticks: { ...NO_SCHEDULES.ticks, missed: 6 } }), '{outcome="missed"}', 6],
   tutti_slots: [(m) => (m.slots.total = 12), '', 12],
   tutti_slots_used: [(m) => (m.slots.used = 3), '', 3],
   tutti_slots_stopping: [(m) => (m.slots.stopping = 1), '', 1],

@@ -30,13 +30,13 @@ export const commitSuite = (t: SuiteContext): void => {
         },
       });
       await t.commit((c) => c.tasks.push(row));
-      assert.deepEqual(await t.store.loadTask(row.id), { ...row, nextSeq: 1 });
+      assert.deepEqual(await t.store.loadTask(row.id), { ...row, nextSeq: 1, reopening: null });
     });
 
     t.test('absent fields of a task stay absent', async () => {
       const rows = [taskRow(BASE + 1, { template: null }), taskRow(BASE + 2, { meta: {}, tags: [] }), taskRow(BASE + 3, { meta: { initiator: 'x' } })];
       await t.commit((c) => c.tasks.push(...rows));
-      for (const row of rows) assert.deepEqual(await t.store.loadTask(row.id), { ...row, nextSeq: 1 });
+      for (const row of rows) assert.deepEqual(await t.store.loadTask(row.id), { ...row, nextSeq: 1, reopening: null });
       assert.equal(await t.store.loadTask(BASE + 4), null);
     });
 
@@ -199,18 +199,24 @@ export const commitSuite = (t: SuiteContext): void => {
       await t.commit((c) => c.tasks.push(row));
       const counts = { complete: 3, error: 0, cancelled: 0, resolved: 0 };
       await t.commit((c) => c.taskUpdates.push({ id: BASE, fromState: 3, state: 8, completedAt: NOW + 7, wakeAt: null, counts, error: null }));
-      assert.deepEqual(await t.store.loadTask(BASE), { ...row, state: 8, completedAt: NOW + 7, wakeAt: null, counts, nextSeq: 1 });
+      assert.deepEqual(await t.store.loadTask(BASE), { ...row, state: 8, completedAt: NOW + 7, wakeAt: null, counts, nextSeq: 1, reopening: null });
       await t.commit((c) => c.taskUpdates.push({ id: BASE, fromState: 8, state: 0, completedAt: null, wakeAt: NOW + 8, counts: null, error: '{}' }));
-      assert.deepEqual(await t.store.loadTask(BASE), { ...row, state: 0, completedAt: null, wakeAt: NOW + 8, error: '{}', nextSeq: 1 });
+      assert.deepEqual(await t.store.loadTask(BASE), { ...row, state: 0, completedAt: null, wakeAt: NOW + 8, error: '{}', nextSeq: 1, reopening: null });
     });
 
     t.test('a patch changes what it names', async () => {
       const row = taskRow(BASE, { tags: ['old'] });
       await t.commit((c) => c.tasks.push(row));
       await t.commit((c) => c.taskPatches.push({ id: BASE, priority: 0 }));
-      assert.deepEqual(await t.store.loadTask(BASE), { ...row, priority: 0, nextSeq: 1 });
+      assert.deepEqual(await t.store.loadTask(BASE), { ...row, priority: 0, nextSeq: 1, reopening: null });
       await t.commit((c) => c.taskPatches.push({ id: BASE, tags: ['new', 'er'] }));
-      assert.deepEqual(await t.store.loadTask(BASE), { ...row, priority: 0, tags: ['new', 'er'], nextSeq: 1 });
+      assert.deepEqual(await t.store.loadTask(BASE), { ...row, priority: 0, tags: ['new', 'er'], nextSeq: 1, reopening: null });
+      await t.commit((c) => c.taskPatches.push({ id: BASE, reopening: '{"pending":[0,9]}' }));
+      await t.commit((c) => c.taskPatches.push({ id: BASE, priority: 1 }));
+      assert.deepEqual(await t.store.loadTask(BASE), { ...row, priority: 1, tags: ['new', 'er'], nextSeq: 1, reopening: '{"pending":[0,9]}' });
+      assert.equal((await t.store.loadGraphs([BASE]))[0].task.reopening, '{"pending":[0,9]}');
+      await t.commit((c) => c.taskPatches.push({ id: BASE, reopening: null }));
+      assert.equal((await t.store.loadTask(BASE))?.reopening, null);
     });
 
     t.test('text of every kind survives', async () => {

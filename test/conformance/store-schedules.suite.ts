@@ -109,8 +109,6 @@ export const schedulesSuite = (t: SuiteContext): void => {
       assert.equal(await t.store.loadTask(BASE + 1), null);
       const stored = { schedule: 1, at: NOW, state: 1, manual: true, task: BASE, plan: null, reason: null, message: null, doneAt: NOW };
       assert.deepEqual(await t.store.loadTick({ schedule: 1, at: NOW }), stored);
-      assert.deepEqual(await t.store.tickOfTask(BASE), { schedule: 1, at: NOW });
-      assert.equal(await t.store.tickOfTask(BASE + 1), null);
       assert.equal(await t.store.loadTick({ schedule: 2, at: NOW }), null);
     });
 

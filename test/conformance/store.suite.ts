@@ -7,6 +7,7 @@ import { commitSuite } from './store-commit.suite.ts';
 import { copiesSuite } from './store-copies.suite.ts';
 import { listsSuite } from './store-lists.suite.ts';
 import { logSuite } from './store-log.suite.ts';
+import { plansSuite } from './store-plans.suite.ts';
 import { readsSuite } from './store-reads.suite.ts';
 import { changes } from './store-rows.ts';
 import { schedulesSuite } from './store-schedules.suite.ts';
@@ -38,5 +39,6 @@ export const storeSuite = (name: string, open: () => Promise<OpenedStore>, skips
     logSuite(t);
     copiesSuite(t);
     schedulesSuite(t);
+    plansSuite(t);
   });
 };

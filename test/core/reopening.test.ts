@@ -6,7 +6,7 @@ import { evaluateTask } from '../../src/core/decide-task.ts';
 import { explainStep } from '../../src/core/explain.ts';
 import { isReady } from '../../src/core/readiness.ts';
 import { asReopened, goOnReopening, readReopening } from '../../src/core/reopening.ts';
-import { resetStep, resetTask } from '../../src/core/reset.ts';
+import { type ResetPlan, carryOut, planHolds, planTask, resetStep, resetTask } from '../../src/core/reset.ts';
 import { Step } from '../../src/core/step-states.ts';
 import { StepSet } from '../../src/core/step-set.ts';
 import { CoreTask, coreStep as step } from '../support/core-task.ts';
@@ -40,6 +40,7 @@ test('the first commit reopens the task and notes what runs again; the rows foll
   assert.equal(t.store.loadTask(4096)?.reopening, '{"pending":[0,1,2,30],"waiting":[],"finalizing":[]}');
   assert.equal(t.states.s0, 'pending', 'decided at once');
   assert.equal(t.graph.remaining, MANY + 1);
+  assert.equal(t.graph.evictable, false, 'it is not to leave memory half written');
   for (let written = 10; written < MANY + 1; written += 10) {
     goOn(t);
     assert.equal(t.changes.steps.length, 10);
@@ -97,7 +98,26 @@ test('what was ready before stays so and may start; what the reset brings about 
     explainStep(t.graph, 0, surroundings).map((g) => [g.kind, g.details]),
     [['task_reopening', { written: 0, total: MANY + 1 }]],
   );
-  assert.equal(t.graph.evictable, false);
+});
+
+test('a plan is carried out only on the graph that it was made for, as it was then', () => {
+  const t = new CoreTask([step('a'), step('b'), step('free')]);
+  t.startAll();
+  t.fail('a');
+  const plan = planTask(t.graph) as ResetPlan;
+  assert.equal(planHolds(plan, t.graph), true);
+  assert.equal(planHolds(plan, t.load()), false, 'another graph');
+  t.fail('b');
+  assert.equal(planHolds(plan, t.graph), false, 'something was decided since');
+  const again = planTask(t.graph) as ResetPlan;
+  t.turn((out, g) => {
+    out.event(g, '["p",{}]');
+    assert.equal(planHolds(again, g), false, 'something was decided in this turn');
+  });
+  assert.equal(
+    t.turn((out, g) => carryOut(out, planTask(g) as ResetPlan)),
+    2,
+  );
 });
 
 test('rows that are read meanwhile say what they will', () => {
@@ -120,9 +140,12 @@ test('a parent whose run stands waits again, in parts too, and is resolved after
     definition: { name: `c${i}`, handler: 'c', parent: 0, tied: true, retry },
     inputs: '{}',
   }));
-  const t = new CoreTask({ nodes: [{ definition: { name: 'p', handler: 'p', onChildFailure: 'wait_all', retry }, inputs: '{}' }, ...children] }, {
-    traits: { p: { finalize: true } },
-  });
+  const t = new CoreTask(
+    { nodes: [{ definition: { name: 'p', handler: 'p', onChildFailure: 'wait_all', retry }, inputs: '{}' }, ...children] },
+    {
+      traits: { p: { finalize: true } },
+    },
+  );
   t.startAll();
   t.ok('p');
   for (let i = 0; i < 8; i++) (i === 3 || i === 4 ? t.fail : t.ok).call(t, `c${i}`);

@@ -37,7 +37,7 @@ test('killed in the middle of firing, four times: one tick, one task', { timeout
       once(last, 'disconnect').then(() => Promise.reject(new Error('the last process ended and said nothing'))),
     ])) as [Counted];
     assert.equal(repairs, 0);
-    assert.ok(ticks.length > 1000, `${ticks.length} ticks`);
+    assert.ok(ticks.length >= 300, `${ticks.length} ticks`);
     // Those that fell while it was being paused may wait; all others were fired.
     assert.deepEqual(new Set(ticks.map((t) => t.state)), new Set(waiting.length > 0 ? ['fired', 'pending'] : ['fired']));
     const fired = ticks.filter((t) => t.state === 'fired');

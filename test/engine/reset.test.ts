@@ -200,7 +200,11 @@ test('a failed task holds a dead letter until it is reset, and retention may tak
 
 /** Slices of four rows. */
 const slowly = { config: { turn: { maxRows: 4, maxMs: 1000 } } };
-const broad = graph('broad', [step('a', [], once), step('side', [], once), ...Array.from({ length: 40 }, (_, i) => step(`s${i}`, ['a'], { ...once, handler: 's' }))]);
+const broad = graph('broad', [
+  step('a', [], once),
+  step('side', [], once),
+  ...Array.from({ length: 40 }, (_, i) => step(`s${i}`, ['a'], { ...once, handler: 's' })),
+]);
 
 async function broadTask(e: Opened): Promise<{ id: string; broken: { value: boolean; ran: string[] } }> {
   await e.engine.register(broad);
@@ -291,3 +295,26 @@ for (const fate of ['refused', 'lost', 'applied', 'busy'] as const) {
     await e.close();
   });
 }
+
+test('a reset right after the end waits until the rows of what ended by implication are written, a part a turn', async () => {
+  const inner = SqliteStore.open({ path: ':memory:', now: () => Date.now(), tag: 7 });
+  let most = 0;
+  const plan: FaultPlan = (_n, changes) => {
+    most = Math.max(most, changes.steps.filter((s) => !s.insert).length);
+    return 'ok';
+  };
+  const store = faultyStore(inner, { apply: () => {}, definitions: new Map() } as never, { alive: true } as never, plan, (x) => assert.fail(String(x)));
+  const e = await openEngine({}, store as unknown as SqliteStore);
+  const below = Array.from({ length: 1500 }, (_, i) => step(`s${i}`, ['a'], { ...once, handler: 's' }));
+  await e.engine.register(graph('deep', [step('a', [], once), ...below]));
+  const broken = handleBroad(e);
+  const { id } = await e.engine.submit({ ...submit, name: 'deep' });
+  const end = e.engine.done(id);
+  await e.worker.arrived(1);
+  await end;
+  broken.value = false;
+  await e.engine.reset(id);
+  assert.equal((await e.engine.done(id)).state, 'complete');
+  assert.ok(most <= 512, `${most} rows of steps in one commit`);
+  await e.close();
+});

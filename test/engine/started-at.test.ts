@@ -5,7 +5,7 @@ import { setImmediate as nextRound } from 'node:timers/promises';
 import { DEFAULT_RETRY } from '../../src/core/definition.ts';
 import type { AuditView, StepView } from '../../src/engine/views.ts';
 import { type StagedFamily, TWICE, family } from '../support/staged-family.ts';
-import { oneStep, openEngine } from './engine-setup.ts';
+import { graph, openEngine, step } from './engine-setup.ts';
 
 const view = async (f: StagedFamily, name: string): Promise<StepView> => {
   const steps = await f.world.complete(f.world.engine.steps(f.id), 'steps');
@@ -75,25 +75,36 @@ test('an attempt that a crash takes was the beginning', async () => {
   });
 });
 
-test('after a reset a step begins anew', async () => {
-  const e = await openEngine();
-  await e.engine.register(oneStep('w', { retry: { ...DEFAULT_RETRY, maxAttempts: 2, backoff: 'none' } }));
-  e.worker.handle('w', async (a) => {
-    // No two attempts in one millisecond.
-    for (const now = Date.now(); Date.now() === now; ) await nextRound();
-    if (a.token < 3) throw new Error('not yet');
-    return '1';
+for (const live of [true, false]) {
+  test(`after a reset a step begins anew, ${live ? 'while its task goes on' : 'with a task that had ended'}`, async () => {
+    const e = await openEngine();
+    const twice = { retry: { ...DEFAULT_RETRY, maxAttempts: 2, backoff: 'none' as const } };
+    await e.engine.register(graph('two', [step('w', [], twice), step('other', [], twice)]));
+    const gate = Promise.withResolvers<void>();
+    if (!live) gate.resolve();
+    e.worker.handle('other', async () => {
+      await gate.promise;
+      return '1';
+    });
+    e.worker.handle('w', async (a) => {
+      // No two attempts in one millisecond.
+      for (const now = Date.now(); Date.now() === now; ) await nextRound();
+      if (a.token < 3) throw new Error('not yet');
+      return '1';
+    });
+    const { id } = await e.engine.submit({ namespace: 't', name: 'two', input: {} });
+    if (live) for await (const event of e.engine.allEvents({ taskId: id, states: ['error'] })) if (event.type === 'step.state') break;
+    if (!live) await e.engine.done(id);
+    const starts = async (): Promise<number[]> => (await e.engine.audit(id, 'w')).sort((x, y) => x.token - y.token).map((x) => x.startedAt);
+    const failed = await e.engine.step(id, 'w');
+    assert.deepEqual([failed.startedAt, failed.lastAttemptedAt], await starts());
+    await e.engine.reset(id, 'w');
+    gate.resolve();
+    await e.engine.done(id);
+    const done = await e.engine.step(id, 'w');
+    const third = (await starts())[2];
+    assert.deepEqual([done.state, done.startedAt, done.lastAttemptedAt], ['complete', third, third]);
+    assert.ok(third > failed.startedAt!);
+    await e.close();
   });
-  const { id } = await e.engine.submit({ namespace: 't', name: 'w', input: {} });
-  await e.engine.done(id);
-  const starts = async (): Promise<number[]> => (await e.engine.audit(id)).sort((x, y) => x.token - y.token).map((x) => x.startedAt);
-  const failed = await e.engine.step(id, 'w');
-  assert.deepEqual([failed.startedAt, failed.lastAttemptedAt], await starts());
-  await e.engine.reset(id);
-  await e.engine.done(id);
-  const done = await e.engine.step(id, 'w');
-  const third = (await starts())[2];
-  assert.deepEqual([done.state, done.startedAt, done.lastAttemptedAt], ['complete', third, third]);
-  assert.ok(third > failed.startedAt!);
-  await e.close();
-});
+}

@@ -148,6 +148,7 @@ describe('while a task of an earlier tick lives', () => {
     const view = await w.engine.schedules.get('q');
     assert.deepEqual([view.waiting, view.counts.fired], [1000, 1]);
     assert.deepEqual(view.counts.overlap, 9);
+    await assert.rejects(w.wait(w.engine.schedules.fire('q')), { code: 'ILLEGAL_STATE', message: /1000 ticks of the schedule q wait already/ });
   });
 
   it('allow: they run side by side', async () => {

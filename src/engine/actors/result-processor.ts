@@ -14,6 +14,7 @@ import { STEP_STATES, Step, type StepState, isAbsent, isStepTerminal } from '../
 import { isTaskTerminal, Task, TASK_STATES } from '../../core/task-states.ts';
 import type { ResultCommand } from '../commands.ts';
 import type { EngineParts } from '../engine-parts.ts';
+import { isSettled } from '../graph-intake.ts';
 import { Inbox } from '../inbox.ts';
 import { decideSpawn } from '../spawns.ts';
 import type { Actor, Turn } from '../turn.ts';
@@ -28,6 +29,8 @@ export class ResultProcessor implements Actor {
    * children asks for the next 500 before the loop comes round, and nothing else would ever get room.
    */
   #spawnRows = 0;
+  /** Tasks that a cancel is about of which nobody knows whether it was carried out: their graphs say, also when they have ended. */
+  readonly #doubts = new Map<number, number>();
   completed = 0;
   failed = 0;
   retried = 0;
@@ -88,11 +91,34 @@ export class ResultProcessor implements Actor {
   }
 
   settle(): void {
+    for (const c of this.#taken) this.#forget(c);
     this.#taken = [];
   }
 
+  /** Is this graph needed though its task may have ended? */
+  wants(g: TaskGraph): boolean {
+    return this.#doubts.has(g.id);
+  }
+
+  /** The command is dealt with: a graph that was kept for it alone may go. */
+  #forget(c: ResultCommand): void {
+    if (c.doubtful !== true || !isCancel(c)) return;
+    const left = (this.#doubts.get(c.task) ?? 1) - 1;
+    if (left > 0) this.#doubts.set(c.task, left);
+    else {
+      this.#doubts.delete(c.task);
+      const g = this.#p.graphs.get(c.task);
+      if (g !== undefined && isSettled(g)) this.#p.graphs.drop(g);
+    }
+  }
+
   undo(doubtful: boolean): void {
-    if (doubtful) for (const c of this.#taken) c.doubtful = true;
+    if (doubtful) {
+      for (const c of this.#taken) {
+        if (isCancel(c) && c.doubtful !== true) this.#doubts.set(c.task, (this.#doubts.get(c.task) ?? 0) + 1);
+        c.doubtful = true;
+      }
+    }
     this.inbox.handled -= this.#taken.length;
     this.inbox.putBack(this.#taken);
     this.#taken = [];
@@ -103,6 +129,7 @@ export class ResultProcessor implements Actor {
       if (c.kind === 'checkpoint') c.done(e);
       else if (c.kind === 'spawn') c.done([], e);
       else if (c.kind !== 'result') c.done(null, e);
+      this.#forget(c);
     }
     this.#taken = [];
   }
@@ -115,6 +142,7 @@ export class ResultProcessor implements Actor {
       else if (c.kind === 'checkpoint') c.done(e);
       else if (c.kind === 'spawn') c.done([], e);
       else c.done(null, e);
+      this.#forget(c);
     }
     this.inbox.putBack(keep);
   }
@@ -282,6 +310,8 @@ export class ResultProcessor implements Actor {
     else turn.replies.push(() => this.failed++);
   }
 }
+
+const isCancel = (c: ResultCommand): boolean => c.kind === 'cancel' || c.kind === 'cancel_step';
 
 const attemptOf = (c: { task: number; no: number; token: number }): string => `${c.task}.${c.no}.${c.token}`;
 

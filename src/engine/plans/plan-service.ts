@@ -17,7 +17,7 @@ import { PlanKeeper } from './plan-keeper.ts';
 import { PlanRuns } from './plan-runs.ts';
 import { PlanTriggers } from './plan-triggers.ts';
 import { PlanUpkeep } from './plan-upkeep.ts';
-import { planView } from './plan-views-of.ts';
+import { LISTED_BATCHES, planView } from './plan-views-of.ts';
 import { PlanWaiters } from './plan-waiters.ts';
 import { ResourceKinds } from './resource-kinds.ts';
 import { ResourceService } from './resource-service.ts';
@@ -250,14 +250,14 @@ export class PlanService implements Plans {
     const plans = this.#book
       .all()
       .filter((p) => !p.once && (q.resource === undefined || p.resource === q.resource) && (taskType === undefined || p.taskType === taskType));
-    return await Promise.all(plans.map((p) => this.#view(p)));
+    return await this.#views(plans);
   }
 
   async recent(q: { resource?: string; taskType?: string; limit?: number } = {}): Promise<PlanView[]> {
     const taskType = q.taskType === undefined ? undefined : this.#canonical(q.taskType);
     const limit = Math.min(q.limit ?? 100, MAX_RECENT);
     const plans = await this.#o.guard(() => this.#o.parts.store.plansOf({ resource: q.resource, taskType, newest: true, limit }));
-    return await Promise.all(plans.map((p) => this.#view(this.#book.get(p.id) ?? p)));
+    return await this.#views(plans.map((p) => this.#book.get(p.id) ?? p));
   }
 
   async abort(planId: string, o: { by?: string; reason?: string } = {}): Promise<PlanView> {
@@ -429,10 +429,20 @@ export class PlanService implements Plans {
     return stored;
   }
 
-  async #view(p: Plan): Promise<PlanView> {
+  async #view(p: Plan, most?: number): Promise<PlanView> {
     const { store, graphs } = this.#o.parts;
     const graph = (task: number): TaskGraph | undefined => graphs.get(task);
-    return await this.#o.guard(() => planView(p, { store, book: this.#book, graph, taskUuid: this.#o.taskUuid, enabled: () => this.enabled }));
+    return await this.#o.guard(() => planView(p, { store, book: this.#book, graph, taskUuid: this.#o.taskUuid, enabled: () => this.enabled }, most));
+  }
+
+  /** One after the other, so that the loop goes on between them. */
+  async #views(plans: readonly Plan[]): Promise<PlanView[]> {
+    const views: PlanView[] = [];
+    for (const p of plans) {
+      views.push(await this.#view(p, LISTED_BATCHES));
+      if (views.length % 8 === 0) await new Promise<void>((resolve) => this.#o.parts.host.soon(resolve));
+    }
+    return views;
   }
 
   #traits(name: string): TaskTypeTraits | null {

@@ -14,11 +14,12 @@ export interface PlanViewParts {
   enabled: () => boolean;
 }
 
-/** Batches shown with a plan: the newest of them. */
-const MAX_BATCHES = 10_000;
+/** Batches shown with one plan, and with each plan of a list: the newest of them. */
+export const MAX_BATCHES = 10_000;
+export const LISTED_BATCHES = 1000;
 
-export async function planView(p: Plan, o: PlanViewParts): Promise<PlanView> {
-  const records = await o.store.planBatches({ plan: p.id, from: Math.max(0, p.batches - MAX_BATCHES), limit: MAX_BATCHES });
+export async function planView(p: Plan, o: PlanViewParts, most = MAX_BATCHES): Promise<PlanView> {
+  const records = await o.store.planBatches({ plan: p.id, from: Math.max(0, p.batches - most), limit: most });
   const live = isPlanLive(p.status);
   return {
     planId: p.planId,

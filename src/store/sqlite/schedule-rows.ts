@@ -126,11 +126,6 @@ export class ScheduleReads {
     return this.#rows(sql, schedule).map((r) => r[0] as number);
   }
 
-  ofTask(task: number): { schedule: number; at: number } | null {
-    const [row] = this.#rows('select schedule, at from schedule_ticks where task = ?', task);
-    return row === undefined ? null : { schedule: row[0] as number, at: row[1] as number };
-  }
-
   #rows(sql: string, ...args: (string | number)[]): Row[] {
     let statement = this.#statements.get(sql);
     if (statement === undefined) {

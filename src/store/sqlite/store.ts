@@ -273,10 +273,6 @@ export class SqliteStore implements Store {
     return this.#on(() => this.#schedules.liveTasks(schedule));
   }
 
-  tickOfTask(task: number): { schedule: number; at: number } | null {
-    return this.#on(() => this.#schedules.ofTask(task));
-  }
-
   logBounds(): LogBounds {
     return this.#on(() => this.#reads.logBounds());
   }

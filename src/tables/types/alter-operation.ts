@@ -26,7 +26,10 @@ const COLUMN_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 
 export function alterSettings(settings: Settings): { settings: AlterSettings; problems: string[] } {
   // ADD_COLUMN and the like are the same thing.
-  const given = settings.operation?.trim().toLowerCase().replace(/[_ ]?column$/, '');
+  const given = settings.operation
+    ?.trim()
+    .toLowerCase()
+    .replace(/[_ ]?column$/, '');
   const r = new SettingReader(given === undefined ? settings : { ...settings, operation: given });
   r.required('operation', `one of ${OPERATIONS.join(', ')}`);
   const op = given === undefined || given === '' ? null : r.choice('operation', OPERATIONS, 'rewrite');

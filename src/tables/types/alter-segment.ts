@@ -50,7 +50,8 @@ export type AlterResult =
 export async function alterSegment(x: TableTaskContext, i: AlterInput, signal: AbortSignal): Promise<AlterResult> {
   if (i.kind === 'switch') return { kind: 'switch' };
   const stored = await x.segments.one(i.resource, i.name);
-  if (stored === null || (i.kind === 'rewrite' && stored.version !== i.version)) return i.kind === 'check' ? { kind: 'check', bad: 0, example: null } : { kind: 'changed' };
+  if (stored === null || (i.kind === 'rewrite' && stored.version !== i.version))
+    return i.kind === 'check' ? { kind: 'check', bad: 0, example: null } : { kind: 'changed' };
   const { segment } = stored;
   const { schema, ...table } = await x.segments.table(i.resource);
   const file = quotePath(x.segments.pathOf(segment));

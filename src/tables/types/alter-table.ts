@@ -12,6 +12,7 @@ import type { TableSchema } from '../tables.ts';
 import { type AlterOperation, alterSettings, applyOperation } from './alter-operation.ts';
 import { type AlterInput, alterSegment, type AlterResult, type Cast, castProblem } from './alter-segment.ts';
 import { attemptsOf, type FailedInputs, failedCount, failureStats, isFull, noFailures, showFailures, withFailure, withoutFailure } from './failed-inputs.ts';
+import { LOST_TRIES, oneTry } from './one-try.ts';
 import { counted, currentSwap, type ItemWrites, replaceSegment, segmentNow, segmentsOf, type TableTaskContext } from './table-task-context.ts';
 
 export interface AlterState {
@@ -59,7 +60,10 @@ export function alterTable(x: TableTaskContext): TaskTypeDefinition<AlterState, 
       const problem = await problemOf(x, table, operation);
       const version = table.schema.version + (operation.op === 'rewrite' ? 0 : 1);
       const column = operation.op === 'retype' ? table.schema.columns.find((c) => c.name.toLowerCase() === operation.column.toLowerCase()) : undefined;
-      const cast = operation.op === 'retype' && column !== undefined && o.onCastError === 'fail' ? { column: column.name, from: column.type, to: operation.type, version } : null;
+      const cast =
+        operation.op === 'retype' && column !== undefined && o.onCastError === 'fail'
+          ? { column: column.name, from: column.type, to: operation.type, version }
+          : null;
       const swap = await currentSwap(ctx);
       let segments = 0;
       for await (const { segment } of segmentsOf(ctx)) if (isVisible(segment, swap) && segment.schemaVersion < version) segments++;
@@ -101,7 +105,12 @@ export function alterTable(x: TableTaskContext): TaskTypeDefinition<AlterState, 
             continue;
           }
           case 'switch':
-            return { kind: 'batch', subtasks: [{ name: 'switch', units: 0, input: { kind: 'switch', resource: ctx.resource } }], state: s, message: `Changes the schema: ${told(s.operation)}.` };
+            return {
+              kind: 'batch',
+              subtasks: [{ name: 'switch', units: 0, input: { kind: 'switch', resource: ctx.resource } }],
+              state: s,
+              message: `Changes the schema: ${told(s.operation)}.`,
+            };
           case 'rewrite': {
             const picked = await pick(ctx, s, limit, ({ segment }) => segment.schemaVersion < s.version, o.maxAttempts);
             if (picked.length > 0) return batchOf(ctx, s, picked);
@@ -127,7 +136,12 @@ export function alterTable(x: TableTaskContext): TaskTypeDefinition<AlterState, 
       for await (const t of batch.subtasks) {
         const { input } = t;
         if (t.state !== 'complete') {
-          if (input.kind !== 'switch') s = { ...s, again: true, failed: withFailure(s.failed, input.name, t.error.message.startsWith('segment ') ? t.error.message : `segment ${input.name}: ${t.error.message}`) };
+          if (input.kind !== 'switch')
+            s = {
+              ...s,
+              again: true,
+              failed: withFailure(s.failed, input.name, t.error.message.startsWith('segment ') ? t.error.message : `segment ${input.name}: ${t.error.message}`),
+            };
           continue;
         }
         if (input.kind === 'switch') {
@@ -162,7 +176,8 @@ export function alterTable(x: TableTaskContext): TaskTypeDefinition<AlterState, 
       return { message: s.phase === 'rewrite' && s.operation.op !== 'rewrite' ? `${message} ${rest}` : message };
     },
 
-    subtask: async ({ input, signal }) => alterSegment(x, input, signal),
+    retry: LOST_TRIES,
+    subtask: oneTry(({ input, signal }) => alterSegment(x, input, signal)),
   });
 }
 
@@ -170,7 +185,8 @@ async function problemOf(x: TableTaskContext, table: TableData, o: AlterOperatio
   const next = applyOperation(table.schema, o);
   if (typeof next === 'string') return `column: ${next}`;
   const named = (table.config.segmentsConfig as { timeColumnName?: unknown } | undefined)?.timeColumnName;
-  if (o.op === 'rename' && named === table.schema.timeColumn && named !== next.timeColumn) return `column: ${o.column} is named in the table's config, segmentsConfig.timeColumnName: take it out first`;
+  if (o.op === 'rename' && named === table.schema.timeColumn && named !== next.timeColumn)
+    return `column: ${o.column} is named in the table's config, segmentsConfig.timeColumnName: take it out first`;
   const change = next.changes.at(-1);
   if (o.op !== 'add' || change?.op !== 'add' || change.default === null) return null;
   try {

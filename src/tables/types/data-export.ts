@@ -9,9 +9,21 @@ import type { Json } from '../../core/definition.ts';
 import type { ResourceItem } from '../../engine/resource-port.ts';
 import { type NextAnswer, type PlanContext, type Subtask, type TaskTypeDefinition, defineTaskType } from '../../sdk/plans/task-type.ts';
 import { isVisible } from '../segments.ts';
-import { type CommitInput, type CommitResult, EXPORT_FORMATS, type ExportFormat, type PendingCommit, type StageInput, type StageResult, commitExport, manifestName, stageSegment } from './export-files.ts';
+import {
+  type CommitInput,
+  type CommitResult,
+  EXPORT_FORMATS,
+  type ExportFormat,
+  type PendingCommit,
+  type StageInput,
+  type StageResult,
+  commitExport,
+  manifestName,
+  stageSegment,
+} from './export-files.ts';
 import { attemptsOf, type FailedInputs, failedCount, failureStats, isFull, noFailures, showFailures, withFailure, withoutFailure } from './failed-inputs.ts';
 import { NOT_LOCAL, isAllowed, localPath } from './local-folder.ts';
+import { LOST_TRIES, oneTry } from './one-try.ts';
 import { SettingReader, type Settings } from './setting-reader.ts';
 import { counted, countOf, currentSwap, type ItemWrites, itemsOf, MAX_WRITES, planUuid, segmentsOf, type TableTaskContext } from './table-task-context.ts';
 
@@ -88,7 +100,11 @@ export function dataExport(x: TableTaskContext): TaskTypeDefinition<ExportState,
   const settingsOf = (ctx: Pick<PlanContext, 'properties'>): ExportSettings => exportSettings(ctx.properties, x.outputRoots).settings;
 
   /** Segments behind a name that are neither exported nor waiting for it, at most so many. */
-  const unexported = async (ctx: Context | PlanContext<null>, target: string, o: { after: string | null; limit: number; skip: (name: string) => boolean }): Promise<string[]> => {
+  const unexported = async (
+    ctx: Context | PlanContext<null>,
+    target: string,
+    o: { after: string | null; limit: number; skip: (name: string) => boolean },
+  ): Promise<string[]> => {
     const waiting = new Set((await pendings(ctx, target)).flatMap((i) => pendingOf(i).segments.map((s) => s.name)));
     const swap = await currentSwap(ctx);
     const found: string[] = [];
@@ -120,7 +136,8 @@ export function dataExport(x: TableTaskContext): TaskTypeDefinition<ExportState,
       if (resource.endsWith('_OFFLINE')) problems.push(`${resource} has no segments that are sealed: DataExportTask reads REALTIME tables`);
       const table = o.partitionBy.length === 0 ? null : await x.segments.table(resource).catch(() => null);
       for (const p of table === null ? [] : o.partitionBy) {
-        if (!table!.schema.columns.some((c) => c.name.toLowerCase() === p.toLowerCase())) problems.push(`partitionBy: the table has no column ${p}; there are ${table!.schema.columns.map((c) => c.name).join(', ')}`);
+        if (!table!.schema.columns.some((c) => c.name.toLowerCase() === p.toLowerCase()))
+          problems.push(`partitionBy: the table has no column ${p}; there are ${table!.schema.columns.map((c) => c.name).join(', ')}`);
       }
       if (problems.length === 0 && table !== null && o.partitionBy.length >= table.schema.columns.length) problems.push('partitionBy must leave a column');
       return problems;
@@ -145,7 +162,8 @@ export function dataExport(x: TableTaskContext): TaskTypeDefinition<ExportState,
       const limit = Math.min(o.batchSize, ctx.maxSubtasks);
       const commits = (await pendings(ctx, s.target)).slice(0, limit).map(pendingOf);
       const stuck = commits.find((c) => attemptsOf(s.failedCommits, `${COMMIT}${c.n}`) >= o.maxAttempts);
-      if (stuck !== undefined) return { kind: 'abort', reason: `${manifestName(stuck.n)} could not be committed: ${s.failedCommits.known[`${COMMIT}${stuck.n}`].message}` };
+      if (stuck !== undefined)
+        return { kind: 'abort', reason: `${manifestName(stuck.n)} could not be committed: ${s.failedCommits.known[`${COMMIT}${stuck.n}`].message}` };
       if (isFull(s.failed)) return { kind: 'abort', reason: `Too many segments failed: ${showFailures(s.failed, 'segment')}` };
       const room = limit - commits.length;
       const skip = (name: string): boolean => attemptsOf(s.failed, name) >= o.maxAttempts;
@@ -162,11 +180,27 @@ export function dataExport(x: TableTaskContext): TaskTypeDefinition<ExportState,
           name: `commit-${c.n}`,
           units: c.segments.length,
           priority: 0,
-          input: { kind: 'commit' as const, resource: ctx.resource, root: s.root, key: pendingKey(s.target, c.n), n: c.n, attempt: attemptsOf(s.failedCommits, `${COMMIT}${c.n}`) + 1 },
+          input: {
+            kind: 'commit' as const,
+            resource: ctx.resource,
+            root: s.root,
+            key: pendingKey(s.target, c.n),
+            n: c.n,
+            attempt: attemptsOf(s.failedCommits, `${COMMIT}${c.n}`) + 1,
+          },
         })),
         ...names.map((name, i) => ({
           name: `segment-${i}`,
-          input: { kind: 'stage' as const, resource: ctx.resource, name, root: s.root, plan, format: o.format, partitionBy: o.partitionBy, attempt: attemptsOf(s.failed, name) + 1 },
+          input: {
+            kind: 'stage' as const,
+            resource: ctx.resource,
+            name,
+            root: s.root,
+            plan,
+            format: o.format,
+            partitionBy: o.partitionBy,
+            attempt: attemptsOf(s.failed, name) + 1,
+          },
         })),
       ];
       return {
@@ -216,11 +250,12 @@ export function dataExport(x: TableTaskContext): TaskTypeDefinition<ExportState,
       if (!needed) await rm(path.join(s.root, own), { recursive: true, force: true });
     },
 
-    subtask: async ({ input, signal }) => {
+    retry: LOST_TRIES,
+    subtask: oneTry(async ({ input, signal }): Promise<Result> => {
       if (input.kind === 'stage') return stageSegment(x, input, signal);
       const item = await x.resources.item(input.resource, input.key);
       return commitExport(input, item === null ? null : pendingOf(item));
-    },
+    }),
   });
 }
 

@@ -5,69 +5,18 @@
 import { lstat } from 'node:fs/promises';
 import path from 'node:path';
 import { type NextAnswer, type PlanContext, type Subtask, type TaskTypeDefinition, defineTaskType } from '../../sdk/plans/task-type.ts';
-import { SWAP_KEY } from '../segments.ts';
-import { attemptsOf, failedCount, failureStats, type FailedInputs, isFull, noFailures, showFailures } from './failed-inputs.ts';
+import { endSwap } from './end-swap.ts';
+import { attemptsOf, failedCount, isFull, noFailures, showFailures } from './failed-inputs.ts';
+import { fileKey, filePrefix, foreignFiles, loadedFile } from './file-registry.ts';
 import { finishIngestion } from './finish-ingestion.ts';
-import { filePrefix, fileKey, foreignFiles, loadedFile } from './file-registry.ts';
-import { FolderListings, isWanted, placeAfter } from './folder-listings.ts';
+import { FolderListings, placeAfter } from './folder-listings.ts';
 import { type IngestionSettings, ingestionSettings } from './ingestion-settings.ts';
-import { loadFile, type LoadInput, type LoadResult } from './load-file.ts';
+import { type IngestionInput, type IngestionResult, type IngestionState, ingestionStats } from './ingestion-state.ts';
+import { loadFile } from './load-file.ts';
 import { existingFolder } from './local-folder.ts';
-import {
-  counted,
-  countOf,
-  currentSwap,
-  type ItemWrites,
-  itemsOf,
-  MAX_WRITES,
-  planUuid,
-  removeSegment,
-  segmentsOf,
-  type TableTaskContext,
-} from './table-task-context.ts';
-
-export interface IngestionState {
-  folder: string;
-  /** The swap whose registry is read and written; null: there never was one. */
-  set: string | null;
-  /** What it loads is hidden until the plan's end makes `set` the table's current swap. */
-  swap: boolean;
-  phase: 'load' | 'remove' | 'done';
-  /** From 1: how often the folder is gone through, since files that failed are tried again. */
-  round: number;
-  /** Last path that was looked at, in the phase `remove` the last key. */
-  after: string | null;
-  /** Files that failed before, each in a batch of its own, so that none holds up another (consistent push). */
-  alone: boolean;
-  /** Something of this round is to be done again. */
-  again: boolean;
-  /** Nothing is left to load: only then may a swap switch. */
-  complete: boolean;
-  failed: FailedInputs;
-  files: number;
-  rows: number;
-  removed: number;
-  /** There are segments of swaps that came to nothing. */
-  leftovers: boolean;
-}
-
-export interface RemoveInput {
-  kind: 'remove';
-  folder: string;
-  include: string;
-  exclude: string | null;
-  round: number;
-  files: readonly { key: string; path: string }[];
-}
-
-export interface RemoveResult {
-  kind: 'remove';
-  /** Keys of those that are not there. */
-  gone: string[];
-}
-
-export type IngestionInput = LoadInput | RemoveInput;
-export type IngestionResult = LoadResult | RemoveResult;
+import { missingFiles } from './missing-files.ts';
+import { LOST_TRIES, oneTry } from './one-try.ts';
+import { counted, currentSwap, itemsOf, MAX_WRITES, planUuid, segmentsOf, type TableTaskContext } from './table-task-context.ts';
 
 /** Files that one subtask takes out of the table. */
 const REMOVED_AT_ONCE = 500;
@@ -189,28 +138,15 @@ export function fileIngestion(x: TableTaskContext): TaskTypeDefinition<Ingestion
 
     onBatchFinished: (ctx, batch) => finishIngestion(x, settingsOf(ctx), ctx, batch),
 
-    async onPlanEnd(ctx, status, message) {
-      for (let round = 1; round <= (ctx.state?.round ?? 0); round++) listings.forget(`${ctx.planId} ${round}`);
-      listings.forget(`${ctx.planId} remove`);
+    onPlanEnd(ctx, status, message) {
       const s: IngestionState | null = ctx.state;
-      if (s === null || !s.swap) return;
-      const current = await currentSwap(ctx);
-      // It has switched: this call was made again after a commit that nobody heard of.
-      if (current === s.set) return;
-      if (status === 'COMPLETED' && s.complete && failedCount(s.failed) === 0 && s.files > 0) {
-        const w: ItemWrites = { put: [], remove: [] };
-        const old = await ctx.item(SWAP_KEY);
-        w.put.push({ key: SWAP_KEY, body: { swap: s.set!, plan: ctx.planId, at: x.now(), before: current }, expect: old?.version ?? null });
-        const left = await addRemoved(ctx, w, x.now(), (swap) => swap === current, filePrefix(current));
-        const rest = left ? ' The rest of the old segments are hidden, and removed by the next plan.' : '';
-        return { message: `${message} The table has switched to swap ${s.set}.${rest}`, changes: w };
-      }
-      const w: ItemWrites = { put: [], remove: [] };
-      await addRemoved(ctx, w, x.now(), (swap) => swap === s.set, filePrefix(s.set));
-      return { message: `${message} The table is as it was: not everything was loaded, so there was no swap.`, changes: w };
+      for (let round = 1; round <= (s?.round ?? 0); round++) listings.forget(`${ctx.planId} ${round}`);
+      listings.forget(`${ctx.planId} remove`);
+      return s === null || !s.swap ? undefined : endSwap(x, ctx, status, message);
     },
 
-    subtask: async (ctx) => (ctx.input.kind === 'load' ? loadFile(x, ctx.input, ctx.signal) : { kind: 'remove', gone: await missing(ctx.input) }),
+    retry: LOST_TRIES,
+    subtask: oneTry(async ({ input, signal }) => (input.kind === 'load' ? loadFile(x, input, signal) : { kind: 'remove', gone: await missingFiles(input) })),
   });
 
   async function pickFiles(ctx: Context, o: IngestionSettings, s: IngestionState, limit: number): Promise<{ answer: Answer | null }> {
@@ -302,7 +238,8 @@ function afterRound(o: IngestionSettings, s: IngestionState): IngestionState {
   const retries = Object.values(s.failed.known).some((f) => f.attempts < o.maxAttempts);
   if (o.consistency === 'batch') {
     if (!s.alone && s.again && !isFull(s.failed)) return { ...s, round: s.round + 1, after: null, again: false };
-    if (retries) return { ...s, round: s.round + 1, after: null, again: false, alone: true };
+    // What failed before may be gone from the folder: only a failure of this pass is a reason for another.
+    if (retries && (!s.alone || s.again)) return { ...s, round: s.round + 1, after: null, again: false, alone: true };
   } else if (s.again && s.round < o.maxAttempts) return { ...s, round: s.round + 1, after: null, again: false };
   const mirrors = o.mode === 'sync' && !s.swap;
   return { ...s, phase: mirrors ? 'remove' : 'done', after: null, alone: false };
@@ -318,42 +255,4 @@ function end(ctx: Context, o: IngestionSettings, s: IngestionState): Answer {
   if (s.removed > 0) parts.push(`${counted(s.removed, 'file')} taken out`);
   if (failed > 0) parts.push(showFailures(s.failed, 'file'));
   return { kind: 'done', message: `${parts.join('; ')}.`, state: { ...s, complete: true }, customStats: stats };
-}
-
-export const ingestionStats = (s: IngestionState): Record<string, string> => ({
-  files: String(s.files),
-  rows: String(s.rows),
-  removedFiles: String(s.removed),
-  ...failureStats(s.failed, 'Files'),
-});
-
-/** As much as one commit can take of segments and of the registry. Returns whether there is more. */
-async function addRemoved(ctx: Context, w: ItemWrites, at: number, dead: (swap: string | null) => boolean, registry: string): Promise<boolean> {
-  for await (const stored of segmentsOf(ctx)) {
-    if (!dead(stored.segment.swap)) continue;
-    if (countOf(w) >= MAX_WRITES) return true;
-    removeSegment(w, stored, at);
-  }
-  for await (const item of itemsOf(ctx, registry)) {
-    if (countOf(w) >= MAX_WRITES) return true;
-    w.remove.push({ key: item.key, expect: item.version });
-  }
-  return false;
-}
-
-async function missing(i: RemoveInput): Promise<string[]> {
-  await existingFolder('inputDirURI', i.folder);
-  const gone: string[] = [];
-  for (const { key, path: file } of i.files) {
-    let there = isWanted(file, i.include, i.exclude);
-    try {
-      there &&= (await lstat(path.join(i.folder, file))).isFile();
-    } catch (e) {
-      const { code } = e as NodeJS.ErrnoException;
-      if (code !== 'ENOENT' && code !== 'ENOTDIR') throw e;
-      there = false;
-    }
-    if (!there) gone.push(key);
-  }
-  return gone;
 }

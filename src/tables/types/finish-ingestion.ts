@@ -2,7 +2,7 @@
 import type { BatchOutcome, FinishAnswer, PlanContext } from '../../sdk/plans/task-type.ts';
 import { withFailure, withoutFailure } from './failed-inputs.ts';
 import { fileBody, fileKey, foreignFiles, loadedFile } from './file-registry.ts';
-import { type IngestionInput, type IngestionResult, type IngestionState, ingestionStats } from './file-ingestion.ts';
+import { type IngestionInput, type IngestionResult, type IngestionState, ingestionStats } from './ingestion-state.ts';
 import type { IngestionSettings } from './ingestion-settings.ts';
 import type { LoadInput, LoadResult } from './load-file.ts';
 import {

@@ -28,7 +28,8 @@ export async function checkPredicate(duck: Duck, predicate: string, schema: Tabl
       const text = (e instanceof Error ? e.message : String(e)).split('\n')[0];
       throw new TuttiError('INVALID_INPUT', `purgePredicate: ${text}`, { field: 'purgePredicate', cause: e });
     }
-    if (type !== 'BOOLEAN') throw new TuttiError('INVALID_INPUT', `purgePredicate is of ${type}; a condition is needed, true for the rows that go`, { field: 'purgePredicate' });
+    if (type !== 'BOOLEAN')
+      throw new TuttiError('INVALID_INPUT', `purgePredicate is of ${type}; a condition is needed, true for the rows that go`, { field: 'purgePredicate' });
   });
 }
 

@@ -7,7 +7,8 @@ import { isTuttiError } from '../../core/errors.ts';
 import { isVisible, type SegmentFile, type StoredSegment, type TableData } from '../segments.ts';
 import { quotePath } from '../sql-text.ts';
 import { columnsOf } from '../table-schema.ts';
-import { type FailedInputs, failedCount, failureStats, noFailures, showFailures, withFailure, withoutFailure } from './failed-inputs.ts';
+import { attemptsOf, type FailedInputs, failedCount, failureStats, noFailures, showFailures, withFailure, withoutFailure } from './failed-inputs.ts';
+import { LOST_TRIES, oneTry } from './one-try.ts';
 import { checkPredicate, type PurgeCondition, retentionCondition } from './purge-condition.ts';
 import { SettingReader, type Settings } from './setting-reader.ts';
 import { counted, currentSwap, type ItemWrites, removeSegment, replaceSegment, segmentNow, segmentsOf, type TableTaskContext } from './table-task-context.ts';
@@ -22,6 +23,8 @@ export interface PurgeState {
   after: string | null;
   round: number;
   again: boolean;
+  /** Others replaced segments while they were looked at: that is no failure, and ends when they do. */
+  contended: boolean;
   failed: FailedInputs;
   segments: number;
   rewritten: number;
@@ -47,6 +50,7 @@ export type PurgeResult =
 
 /** Passes through the segments, one for each group. */
 const MAX_GROUPS = 20;
+const MAX_ROUNDS = 1_000;
 
 interface PurgeSettings {
   predicate: string | null;
@@ -103,7 +107,21 @@ export function segmentPurge(x: TableTaskContext): TaskTypeDefinition<PurgeState
     async startPlan(ctx) {
       const { settings: o } = purgeSettings(ctx.properties);
       const table = await x.segments.table(ctx.resource);
-      const state: PurgeState = { condition: null, problem: null, groups: [], group: 0, after: null, round: 1, again: false, failed: noFailures(), segments: 0, rewritten: 0, emptied: 0, rows: 0 };
+      const state: PurgeState = {
+        condition: null,
+        problem: null,
+        groups: [],
+        group: 0,
+        after: null,
+        round: 1,
+        again: false,
+        contended: false,
+        failed: noFailures(),
+        segments: 0,
+        rewritten: 0,
+        emptied: 0,
+        rows: 0,
+      };
       if (o.predicate === null) {
         const retention = retentionCondition(table, ctx.createdAt);
         if (typeof retention === 'string') state.problem = retention;
@@ -127,7 +145,8 @@ export function segmentPurge(x: TableTaskContext): TaskTypeDefinition<PurgeState
       const { settings: o } = purgeSettings(ctx.properties);
       const s = ctx.state;
       if (s.problem !== null) return { kind: 'abort', reason: s.problem };
-      if (s.condition === null) return { kind: 'done', message: 'There is no purgePredicate, and the table has no retention (segmentsConfig.retentionTimeValue): nothing to purge.' };
+      if (s.condition === null)
+        return { kind: 'done', message: 'There is no purgePredicate, and the table has no retention (segmentsConfig.retentionTimeValue): nothing to purge.' };
       return pick(ctx, s, s.condition, o);
     },
 
@@ -144,7 +163,7 @@ export function segmentPurge(x: TableTaskContext): TaskTypeDefinition<PurgeState
         const now = await segmentNow(ctx, name);
         // Whoever replaced it has not necessarily left these rows out: it is looked at once more.
         if (t.result.kind === 'changed' || (now !== null && now.version !== version)) {
-          s.again = true;
+          s = { ...s, again: true, contended: true };
           continue;
         }
         s.failed = withoutFailure(s.failed, name);
@@ -161,13 +180,14 @@ export function segmentPurge(x: TableTaskContext): TaskTypeDefinition<PurgeState
       return { state: s, processed, customStats: statsOf(s), changes: w };
     },
 
-    subtask: async ({ input, signal }) => purgeSegment(x, input, signal),
+    retry: LOST_TRIES,
+    subtask: oneTry(({ input, signal }) => purgeSegment(x, input, signal)),
   });
 }
 
 /** Whether the segment is still to be looked at in this pass. */
-function isDue(ctx: PlanContext<PurgeState>, s: PurgeState, o: PurgeSettings, { segment }: StoredSegment): boolean {
-  if (segment.createdAt > ctx.createdAt || segment.lineage.purgedBy === ctx.planId) return false;
+function isDue(ctx: PlanContext<PurgeState>, s: PurgeState, o: PurgeSettings, { name, segment }: StoredSegment): boolean {
+  if (segment.createdAt > ctx.createdAt || segment.lineage.purgedBy === ctx.planId || attemptsOf(s.failed, name) >= o.maxAttempts) return false;
   const at = segment.purgedAt ?? 0;
   // Later rounds are for what failed, and for what others have replaced, or looked at for other rows, since this plan began.
   if (s.round > 1) return at < ctx.createdAt - o.thresholdMs || at >= ctx.createdAt;
@@ -200,8 +220,8 @@ async function pick(ctx: PlanContext<PurgeState>, given: PurgeState, condition: 
         message: `Purges ${counted(picked.length, 'segment')}, ${picked[0].name} and on${s.round > 1 ? `, round ${s.round}` : ''}.`,
       };
     }
-    if (!s.again || s.round >= o.maxAttempts) break;
-    s = { ...s, round: s.round + 1, again: false, group: 0, after: null };
+    if (!s.again || (s.round >= o.maxAttempts && !s.contended) || s.round >= MAX_ROUNDS) break;
+    s = { ...s, round: s.round + 1, again: false, contended: false, group: 0, after: null };
   }
   const parts = [`${counted(s.segments, 'segment')} looked at: ${counted(s.rows, 'row')} removed from ${s.rewritten}, ${s.emptied} emptied and removed`];
   if (failedCount(s.failed) > 0) parts.push(showFailures(s.failed, 'segment'));
@@ -258,7 +278,10 @@ async function purgeSegment(x: TableTaskContext, i: PurgeInput, signal: AbortSig
         const rows = Number(n);
         if (rows === 0) return { kind: 'kept' };
         // Where the condition is neither true nor false, the row stays.
-        const file = rows === segment.rows ? null : await x.segments.write(table, { name: i.name, select: `SELECT * FROM ${source} WHERE (${sql}\n) IS NOT TRUE`, signal, session: s });
+        const file =
+          rows === segment.rows
+            ? null
+            : await x.segments.write(table, { name: i.name, select: `SELECT * FROM ${source} WHERE (${sql}\n) IS NOT TRUE`, signal, session: s });
         return file === null ? { kind: 'emptied', rows } : { kind: 'rewritten', file, schemaVersion: table.schema.version, rows };
       },
       { signal },

@@ -40,7 +40,7 @@ const counter = defineTaskType({
 });
 
 async function opened(t: TestContext, taskTypes: AnyTaskType[], more: Partial<OpenOptions> = {}): Promise<Tutti> {
-  const tutti = await Tutti.open({ store: ':memory:', taskTypes, resourceKinds: [feed], logger: () => undefined, ...more });
+  const tutti = await Tutti.open({ store: ':memory:', taskTypes, resourceKinds: [feed], tables: false, logger: () => undefined, ...more });
   t.after(() => tutti.close({ drain: 0 }));
   if ((await tutti.resources.get('numbers')) === null) await tutti.resources.create({ id: 'numbers', kind: 'feed', body: null });
   return tutti;

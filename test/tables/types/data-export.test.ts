@@ -37,7 +37,10 @@ async function read(t: TaskTable): Promise<number[]> {
   const ids: number[] = [];
   for (const m of manifests(t)) {
     for (const f of m.files) {
-      const from = m.format === 'parquet' ? `read_parquet('${path.join(root(t), f.path)}', hive_partitioning=false)` : `read_csv('${path.join(root(t), f.path)}', header=true, hive_partitioning=false)`;
+      const from =
+        m.format === 'parquet'
+          ? `read_parquet('${path.join(root(t), f.path)}', hive_partitioning=false)`
+          : `read_csv('${path.join(root(t), f.path)}', header=true, hive_partitioning=false)`;
       for (const r of await t.duck.rows(`SELECT id FROM ${from}`)) ids.push(Number(r.id));
     }
   }
@@ -97,7 +100,10 @@ for (const format of ['parquet', 'csv']) {
     await run(table, { outputFormat: format, partitionBy: 'KIND' });
     const files = manifests(table).flatMap((m) => m.files.map((f) => f.path));
     assert.equal(files.length, 6);
-    assert.ok(files.every((f) => new RegExp(`^kind=(even|o%2Fd%20d)/s0[012]-0\\.${format}$`).test(f)), files.join(' '));
+    assert.ok(
+      files.every((f) => new RegExp(`^kind=(even|o%2Fd%20d)/s0[012]-0\\.${format}$`).test(f)),
+      files.join(' '),
+    );
     assert.deepEqual(await read(table), upTo(12));
     const all = `${root(table)}/*/*.${format}`;
     assert.deepEqual(await table.duck.rows(`SELECT kind, count(*) AS n FROM '${all}' GROUP BY ALL ORDER BY kind`), [
@@ -137,7 +143,12 @@ test('a commit that crashes half way is done again and ends in one manifest', as
       throw new Error('killed');
     },
   };
-  const plan = await drivePlan({ resources: table.resources, type: crashing, resource: ID, settings: { outputDirURI: target(table), maxAttemptsPerSegment: '9' } });
+  const plan = await drivePlan({
+    resources: table.resources,
+    type: crashing,
+    resource: ID,
+    settings: { outputDirURI: target(table), maxAttemptsPerSegment: '9' },
+  });
   assert.deepEqual(shape(plan), ['0+3', '1+0', '1+0', '1+0', '1+0']);
   assert.deepEqual([plan.status, manifests(table).length], ['COMPLETED', 1]);
   assert.deepEqual(await read(table), upTo(12));
@@ -178,7 +189,8 @@ test('a segment that fails is staged again later, and given up in the end (§14.
 test('a segment that was purged after its export is not exported again; one that was emptied before is none', async (t) => {
   const table = await sealed(t, 2);
   await run(table);
-  const purge = (purgePredicate: string): Promise<DrivenPlan> => drivePlan({ resources: table.resources, type: segmentPurge(table.x), resource: ID, settings: { purgePredicate }, createdAt: Date.now() + 60_000 });
+  const purge = (purgePredicate: string): Promise<DrivenPlan> =>
+    drivePlan({ resources: table.resources, type: segmentPurge(table.x), resource: ID, settings: { purgePredicate }, createdAt: Date.now() + 60_000 });
   await purge('id = 1');
   assert.equal((await run(table)).batches.length, 0);
   await addSealed(table, 2);
@@ -189,14 +201,18 @@ test('a segment that was purged after its export is not exported again; one that
 test('two one-shot runs at the same segments export them once', async (t) => {
   const table = await sealed(t, 2);
   let inner = false;
-  await run(table, {}, {
-    once: true,
-    beforeFinish: async () => {
-      if (inner) return;
-      inner = true;
-      await run(table, {}, { once: true });
+  await run(
+    table,
+    {},
+    {
+      once: true,
+      beforeFinish: async () => {
+        if (inner) return;
+        inner = true;
+        await run(table, {}, { once: true });
+      },
     },
-  });
+  );
   await run(table);
   assert.deepEqual(await read(table), upTo(8));
   assert.deepEqual(manifests(table).length, 1);
@@ -207,7 +223,12 @@ test('two folders are two exports, and two tables in one folder keep apart', asy
   await run(table);
   const other = path.join(table.folder, 'other');
   await run(table, { outputDirURI: `file://${other}` });
-  assert.deepEqual(readdirSync(path.join(other, ID)).filter((f) => !f.startsWith('_')).toSorted(), ['manifest-000001.json', 's00.parquet']);
+  assert.deepEqual(
+    readdirSync(path.join(other, ID))
+      .filter((f) => !f.startsWith('_'))
+      .toSorted(),
+    ['manifest-000001.json', 's00.parquet'],
+  );
 });
 
 test('settings that cannot be are refused by name', async (t) => {
@@ -224,5 +245,5 @@ test('settings that cannot be are refused by name', async (t) => {
     [{ outputDirURI, partitionBy: 'id,kind' }, /^partitionBy must leave a column$/],
   ];
   for (const [settings, says] of cases) assert.match((await type.validate?.(settings, ID))?.join('\n') ?? '', says);
-  assert.match((await type.validate?.({ outputDirURI }, 'a_OFFLINE'))![0], /^a_OFFLINE has no segments that are sealed/);
+  assert.match((await type.validate?.({ outputDirURI }, 'a_OFFLINE'))?.[0] ?? '', /^a_OFFLINE has no segments that are sealed/);
 });

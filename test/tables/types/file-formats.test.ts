@@ -13,9 +13,19 @@ import { type TaskTable, taskTable } from './task-table.ts';
 const COLUMNS = { id: 'BIGINT', name: 'VARCHAR', at: 'TIMESTAMP', price: 'DECIMAL(10,2)' };
 
 const ingest = (t: TaskTable, settings: Record<string, string> = {}): Promise<DrivenPlan> =>
-  drivePlan({ resources: t.resources, type: fileIngestion(t.x), resource: t.id, settings: { inputDirURI: `file://${t.input}`, maxAttemptsPerFile: '1', ...settings } });
+  drivePlan({
+    resources: t.resources,
+    type: fileIngestion(t.x),
+    resource: t.id,
+    settings: { inputDirURI: `file://${t.input}`, maxAttemptsPerFile: '1', ...settings },
+  });
 
-const row = (id: number, name: string | null = null, at: string | null = null, price: number | null = null): Record<string, unknown> => ({ id, name, at, price });
+const row = (id: number, name: string | null = null, at: string | null = null, price: number | null = null): Record<string, unknown> => ({
+  id,
+  name,
+  at,
+  price,
+});
 
 const GOOD: { file: string; text: string; settings?: Record<string, string>; rows: Record<string, unknown>[] }[] = [
   { file: 'plain.csv', text: 'id,name,at,price\n1,x,2026-01-02 03:04:05,1.5\n', rows: [row(1, 'x', '2026-01-02T03:04:05', 1.5)] },
@@ -99,15 +109,15 @@ test('a file is cut into segments of so many rows', async (t) => {
   const table = await taskTable(t, COLUMNS);
   table.file('a.csv', `id\n${Array.from({ length: 25 }, (_, i) => i).join('\n')}\n`);
   await ingest(table, { maxRowsPerSegment: '10' });
-  assert.deepEqual((await table.visible()).map((s) => s.segment.rows).toSorted((a, b) => a - b), [5, 10, 10]);
-  assert.deepEqual(await table.rows('SELECT count(*) AS n, count(DISTINCT id) AS d, sum(id) AS s FROM t'), [{ n: 25, d: 25, s: 300 }]);
-  await assert.rejects(
-    async () => {
-      const plan = await ingest(table, { maxRowsPerSegment: '0' });
-      return plan;
-    },
-    /maxRowsPerSegment must be a whole number from 1 to/,
+  assert.deepEqual(
+    (await table.visible()).map((s) => s.segment.rows).toSorted((a, b) => a - b),
+    [5, 10, 10],
   );
+  assert.deepEqual(await table.rows('SELECT count(*) AS n, count(DISTINCT id) AS d, sum(id) AS s FROM t'), [{ n: 25, d: 25, s: 300 }]);
+  await assert.rejects(async () => {
+    const plan = await ingest(table, { maxRowsPerSegment: '0' });
+    return plan;
+  }, /maxRowsPerSegment must be a whole number from 1 to/);
 });
 
 test('formats by name, and the parts of messages', () => {

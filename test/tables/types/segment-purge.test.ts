@@ -21,7 +21,10 @@ const ids = async (t: TaskTable): Promise<unknown[]> => (await t.rows('SELECT id
 /** Segments s0, s1, … of ten rows each: 0 to 9, 10 to 19, … */
 async function filled(t: TaskTable, count: number): Promise<TaskTable> {
   for (let i = 0; i < count; i++) {
-    await t.addSegment(`s${String(i).padStart(2, '0')}`, `SELECT i AS id, if(i % 3 = 0, NULL, 'n' || i) AS name, TIMESTAMP '2026-01-01' + INTERVAL (i) DAY AS at FROM range(${i * 10}, ${i * 10 + 10}) r(i)`);
+    await t.addSegment(
+      `s${String(i).padStart(2, '0')}`,
+      `SELECT i AS id, if(i % 3 = 0, NULL, 'n' || i) AS name, TIMESTAMP '2026-01-01' + INTERVAL (i) DAY AS at FROM range(${i * 10}, ${i * 10 + 10}) r(i)`,
+    );
   }
   return t;
 }
@@ -45,11 +48,7 @@ for (const twice of [false, true]) {
     const after = await table.visible();
     assert.equal(after.length, 24);
     const kept = after.find((s) => s.name === 's05')!;
-    assert.deepEqual(
-      kept.segment.file,
-      before.find((s) => s.name === 's05')!.segment.file,
-      'a segment without such rows keeps its file',
-    );
+    assert.deepEqual(kept.segment.file, before.find((s) => s.name === 's05')!.segment.file, 'a segment without such rows keeps its file');
     const rewritten = after.find((s) => s.name === 's01')!.segment;
     const old = before.find((s) => s.name === 's01')!.segment;
     assert.deepEqual([rewritten.rows, rewritten.createdAt, rewritten.minTime], [5, old.createdAt, Date.parse('2026-01-16')]);
@@ -91,13 +90,23 @@ test('a segment that somebody else replaces meanwhile is not overwritten, and lo
     {
       beforeFinish: async (no) => {
         if (no > 0) return;
-        await drivePlan({ resources: table.resources, type: other, resource: table.id, settings: { purgePredicate: 'id = 2' }, createdAt: table.clock.now + 1 });
+        await drivePlan({
+          resources: table.resources,
+          type: other,
+          resource: table.id,
+          settings: { purgePredicate: 'id = 2' },
+          createdAt: table.clock.now + 1,
+        });
         await table.resources.change(table.id, { remove: [{ key: 'segment/s01' }] });
       },
     },
   );
   assert.deepEqual(names(plan), [['s00', 's01'], ['s00']]);
-  assert.deepEqual(plan.batches.map((b) => b.processed), [1, 1], 's01 is gone: nothing is left to do of it');
+  assert.deepEqual(
+    plan.batches.map((b) => b.processed),
+    [1, 1],
+    's01 is gone: nothing is left to do of it',
+  );
   assert.deepEqual(await ids(table), [0, 3, 4, 5, 6, 7, 8, 9]);
 });
 
@@ -127,7 +136,10 @@ test('a segment whose subtask fails comes again in a later batch and is given up
     },
   );
   assert.deepEqual(names(plan), [['s00', 's01', 's02'], ['s00', 's02'], ['s02']]);
-  assert.deepEqual(plan.batches.map((b) => b.countFailures), [true, false, false]);
+  assert.deepEqual(
+    plan.batches.map((b) => b.countFailures),
+    [true, false, false],
+  );
   assert.equal(plan.status, 'COMPLETED');
   assert.match(plan.message, /1 segment given up: segment s02: no disk\.$/);
   assert.equal(new Set(plan.batches.flatMap((b) => b.inputs.map((i) => JSON.stringify(i)))).size, 6, 'no two subtasks are the same work');
@@ -147,7 +159,8 @@ test('without a predicate it purges by the retention, and says so when there is 
     const config = { segmentsConfig: { retentionTimeUnit: 'DAYS', retentionTimeValue: '10' } };
     const table = await taskTable(t, { id: 'BIGINT', at: timeType }, { timeColumn: 'at', config: config as unknown as Json });
     table.clock.now = Date.parse('2026-02-01T00:00:00Z') - 1_000;
-    const at = (i: string): string => (timeType === 'BIGINT' ? `epoch_ms(TIMESTAMP '2026-01-01' + INTERVAL (${i}) DAY)` : `TIMESTAMP '2026-01-01' + INTERVAL (${i}) DAY`);
+    const at = (i: string): string =>
+      timeType === 'BIGINT' ? `epoch_ms(TIMESTAMP '2026-01-01' + INTERVAL (${i}) DAY)` : `TIMESTAMP '2026-01-01' + INTERVAL (${i}) DAY`;
     await table.addSegment('old', `SELECT i AS id, ${at('i')} AS at FROM range(0, 5) r(i)`);
     await table.addSegment('mixed', `SELECT i AS id, if(i = 25, NULL, ${at('i')}) AS at FROM range(18, 26) r(i)`);
     await table.addSegment('young', `SELECT i AS id, ${at('i')} AS at FROM range(26, 28) r(i)`);
@@ -181,9 +194,15 @@ test('a predicate that cannot be is refused with its reason, before anything run
     const problems = await type.validate?.({ purgePredicate }, table.id);
     assert.match(problems?.join('\n') ?? '', says, purgePredicate);
   }
-  assert.deepEqual(await type.validate?.({ purgePredicate: 'anything = 1' }, 'not_yet_OFFLINE'), [], 'a table that is still to be made: only the form is looked at');
-  assert.match((await type.validate?.({ purgePredicat: 'id = 1' }, table.id))![0], /did you mean purgePredicate\?/);
-  await table.resources.change(table.id, { put: [{ key: 'schema', body: { version: 2, columns: [{ name: 'other', type: 'BIGINT' }], timeColumn: null, changes: [] } }] });
+  assert.deepEqual(
+    await type.validate?.({ purgePredicate: 'anything = 1' }, 'not_yet_OFFLINE'),
+    [],
+    'a table that is still to be made: only the form is looked at',
+  );
+  assert.match((await type.validate?.({ purgePredicat: 'id = 1' }, table.id))?.[0] ?? '', /did you mean purgePredicate\?/);
+  await table.resources.change(table.id, {
+    put: [{ key: 'schema', body: { version: 2, columns: [{ name: 'other', type: 'BIGINT' }], timeColumn: null, changes: [] } }],
+  });
   const ctx = { resource: table.id, properties: { purgePredicate: 'id = 1' }, createdAt: 0, items: async () => [], item: async () => null };
   const started = await type.startPlan?.(ctx as never);
   assert.match(started?.state.problem ?? '', /^purgePredicate: Binder Error/);
@@ -199,4 +218,22 @@ test('no files are left lying about by a purge', async (t) => {
   ];
   const data = await table.segments.table(table.id);
   assert.deepEqual(readdirSync(table.segments.folderOf(data)).toSorted(), named.map((f) => path.basename(f)).toSorted());
+});
+
+test('a segment that others replace again and again is looked at when they have done', async (t) => {
+  const table = await filled(await taskTable(t, COLUMNS), 1);
+  let left = 6;
+  const plan = await purge(
+    table,
+    { purgePredicate: 'id = 1', maxAttemptsPerSegment: '2' },
+    {
+      beforeFinish: async () => {
+        if (left-- <= 0) return;
+        const item = (await table.resources.item(table.id, 'segment/s00'))!;
+        await table.resources.change(table.id, { put: [{ key: item.key, body: item.body }] });
+      },
+    },
+  );
+  assert.equal(plan.batches.length, 7);
+  assert.deepEqual(await ids(table), [0, 2, 3, 4, 5, 6, 7, 8, 9]);
 });

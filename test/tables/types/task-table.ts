@@ -32,7 +32,11 @@ export async function taskTable(
   const made = openSegments(t);
   const id = o.id ?? TABLE;
   const schema = readSchema({ columns: Object.entries(columns).map(([name, type]) => ({ name, type })), timeColumn: o.timeColumn ?? null });
-  await made.resources.create({ id, kind: 'table', body: { type: id.endsWith('_REALTIME') ? 'REALTIME' : 'OFFLINE', schema, config: o.config ?? {} } as unknown as Json });
+  await made.resources.create({
+    id,
+    kind: 'table',
+    body: { type: id.endsWith('_REALTIME') ? 'REALTIME' : 'OFFLINE', schema, config: o.config ?? {} } as unknown as Json,
+  });
   const input = path.join(made.folder, 'input');
   mkdirSync(input);
   const visible = (): Promise<StoredSegment[]> => made.segments.visible(id);
@@ -56,7 +60,10 @@ export async function taskTable(
     async addSegment(name, select, s = {}) {
       const table = await made.segments.table(id);
       const file = await made.segments.write(table, { name, select });
-      const segment = { ...made.segments.segment(file!, { schemaVersion: table.schema.version, swap: s.swap ?? null }), ...(s.createdAt === undefined ? {} : { createdAt: s.createdAt }) };
+      const segment = {
+        ...made.segments.segment(file!, { schemaVersion: table.schema.version, swap: s.swap ?? null }),
+        ...(s.createdAt === undefined ? {} : { createdAt: s.createdAt }),
+      };
       await made.resources.change(id, made.segments.changes({ put: [{ name, segment }] }));
     },
   };

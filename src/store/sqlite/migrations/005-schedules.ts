@@ -35,6 +35,5 @@ create table schedule_ticks(
   check ((state = 0) = (done_at is null))
 ) strict, without rowid;
 create index schedule_ticks_pending on schedule_ticks(at, schedule) where state = 0;
-create index schedule_ticks_by_task on schedule_ticks(task) where task is not null;
 `,
 };

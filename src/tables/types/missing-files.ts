@@ -1,0 +1,24 @@
+/** The subtask of FileIngestionTask that makes sure that files are gone before a table that mirrors their folder loses them. */
+import { lstat } from 'node:fs/promises';
+import path from 'node:path';
+import { isWanted } from './folder-listings.ts';
+import type { RemoveInput } from './ingestion-state.ts';
+import { existingFolder } from './local-folder.ts';
+
+/** Keys of those that are not there, or not what the table is made from any more. */
+export async function missingFiles(i: RemoveInput): Promise<string[]> {
+  await existingFolder('inputDirURI', i.folder);
+  const gone: string[] = [];
+  for (const { key, path: file } of i.files) {
+    let there = isWanted(file, i.include, i.exclude);
+    try {
+      there &&= (await lstat(path.join(i.folder, file))).isFile();
+    } catch (e) {
+      const { code } = e as NodeJS.ErrnoException;
+      if (code !== 'ENOENT' && code !== 'ENOTDIR') throw e;
+      there = false;
+    }
+    if (!there) gone.push(key);
+  }
+  return gone;
+}

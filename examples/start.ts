@@ -11,6 +11,7 @@ import { drawStepTree, drawTaskLine } from '../src/cli/step-tree.ts';
 import { duration, terminalOf } from '../src/cli/terminal.ts';
 import { stepOfView, taskOfView } from '../src/cli/view-tree.ts';
 import { loadConfig, terminalEnvironment } from '../src/config.ts';
+import { airports } from './airports.ts';
 import { indexFolder } from './index-folder.ts';
 import { orderFulfillment } from './orders.ts';
 
@@ -138,7 +139,9 @@ try {
   const orders = await tutti.submit(orderFulfillment, { gateway_hiccups: 1 }, { initiator: demo ? 'demo' : 'npm start', tags: ['sample'] });
   const report = await tutti.submit(indexFolder, {}, { initiator: demo ? 'demo' : 'npm start', tags: ['sample'] });
   const ended = await follow([...unfinished.map((t) => t.id).reverse(), orders.id, report.id]);
-  const good = ended.every((t) => t.state === 'complete');
+  say();
+  const found = await airports(tutti, out);
+  const good = found !== null && ended.every((t) => t.state === 'complete');
 
   const of = (id: string): boolean => ended.find((t) => t.id === id)?.state === 'complete';
   if (of(orders.id)) {
@@ -149,11 +152,16 @@ try {
     const { report: r } = await report.result();
     say(`${r.files} files, ${r.lines} lines: ${relative(process.cwd(), r.report) || r.report}`);
   }
+  if (found !== null) {
+    const [first] = found.rows;
+    const left = found.rows.reduce((sum, row) => sum + Number(row[1]), 0);
+    say(`${left} airports are left in ${found.rows.length} states; most of them, ${first[1]}, in ${first[0]}`);
+  }
   if (demo) {
     say(
       good
-        ? 'every task completed'
-        : `did not complete: ${ended
+        ? 'every task and plan completed'
+        : `did not complete: ${found === null ? 'a plan, ' : ''}${ended
             .filter((t) => t.state !== 'complete')
             .map((t) => `${t.name} (${t.state})`)
             .join(', ')}`,

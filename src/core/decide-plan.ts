@@ -265,14 +265,20 @@ function failed(step: Step, plan: Plan, answer: { message: string; refused?: boo
     // Nothing that its batch did was written.
     const given = `onBatchFinished failed ${plan.attempts} times: ${answer.message}`;
     if (exhausted && (plan.once || plan.status === Status.aborting))
-      return step.set({ ...unfinished(plan), message: `${plan.message} ${given}` }).afterFinish().advance();
+      return step
+        .set({ ...unfinished(plan), message: `${plan.message} ${given}` })
+        .afterFinish()
+        .advance();
     if (refused) return step.meter('taskPlanAborted').set(unfinished(plan)).end(Status.failed, answer.message).advance();
   }
   step.withdraw(`Aborted while the plan was ending: ${answer.message}`);
   if (plan.phase === PlanPhase.end && exhausted) {
     const { outcome, message } = step.d.plan;
     return step
-      .set({ outcome: outcome === Status.completed ? Status.failed : outcome, message: `${message} onPlanEnd failed ${plan.attempts} times: ${answer.message}` })
+      .set({
+        outcome: outcome === Status.completed ? Status.failed : outcome,
+        message: `${message} onPlanEnd failed ${plan.attempts} times: ${answer.message}`,
+      })
       .conclude().d;
   }
   // Where the end is decided the message says why, and goes on to say it.

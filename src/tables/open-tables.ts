@@ -6,6 +6,7 @@ import type { Plans } from '../engine/plan-views.ts';
 import type { ResourceKind, Resources } from '../engine/resource-port.ts';
 import type { AnyTaskType } from '../sdk/plans/task-type.ts';
 import { Duck, memoryBytes } from './duckdb.ts';
+import { QueryProcesses } from './query-processes.ts';
 import { Segments } from './segments.ts';
 import type { ConfigChecks } from './table-config.ts';
 import type { OwnedSchedules } from './table-schedules.ts';
@@ -65,6 +66,7 @@ export function openTables(config: TablesConfig, engine: () => TablesEngine, hos
   const tempFolder = path.join(folder, '_tmp');
   const { timer } = host;
   const duck = new Duck({ tempFolder: path.join(tempFolder, 'duckdb'), memory, threads, timer });
+  const queries = new QueryProcesses({ tempFolder: path.join(tempFolder, 'queries'), memory, threads, timer });
   const late = {
     get resources() {
       return engine().resources;
@@ -77,7 +79,7 @@ export function openTables(config: TablesConfig, engine: () => TablesEngine, hos
     },
   };
   const segments = new Segments(Object.assign(Object.create(late) as typeof late, { folder, duck, now: host.now, uuid: host.uuid }));
-  const service = new TableService(Object.assign(Object.create(late) as typeof late, { ...host, checkCron, authorise, duck, segments, tempFolder }));
+  const service = new TableService(Object.assign(Object.create(late) as typeof late, { ...host, checkCron, authorise, duck, segments, queries, tempFolder }));
   const context = Object.assign(Object.create(late) as typeof late, {
     duck,
     segments,

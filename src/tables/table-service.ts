@@ -6,6 +6,7 @@ import { showValue } from '../core/show-value.ts';
 import type { Plans } from '../engine/plan-views.ts';
 import type { Caller, Resource, ResourceKind, Resources } from '../engine/resource-port.ts';
 import type { Duck } from './duckdb.ts';
+import type { QueryProcesses } from './query-processes.ts';
 import { RealtimeRows } from './realtime-rows.ts';
 import { bodyOf, dataOf, type Segments, type StoredSegment, type TableBody, type TableData } from './segments.ts';
 import { checkSettings, type ConfigChecks, readConfig } from './table-config.ts';
@@ -34,6 +35,7 @@ export interface TableServiceOptions {
   schedules: OwnedSchedules;
   duck: Duck;
   segments: Segments;
+  queries: QueryProcesses;
   /** For files that DuckDB reads. */
   tempFolder: string;
   checkCron: ConfigChecks['checkCron'];
@@ -91,7 +93,7 @@ export class TableService implements Tables {
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelSweep();
-    await Promise.all([this.#rows.close(), this.#sweeping]);
+    await Promise.all([this.#rows.close(), this.#o.queries.close(), this.#sweeping]);
   }
 
   async create(t: NewTable): Promise<TableView> {

@@ -34,7 +34,7 @@ const plan = (id: number, over: Partial<Plan> = {}): Plan => ({
   countFailures: true,
   policy: { thresholdPercent: 12.5, maxFailedBatches: 3, maxBarrenBatches: 3 },
   outcome: null,
-  properties: { a: 'b"\\', 'ключ': '\u{1f600}' },
+  properties: { a: 'b"\\', ключ: '\u{1f600}' },
   customStats: null,
   state: null,
   message: 'm',
@@ -147,7 +147,13 @@ export const plansSuite = (t: SuiteContext): void => {
     });
 
     t.test('I9: a pair has one live plan; one-shot runs and ended plans do not count; an end frees the pair', async () => {
-      await made(plan(1), plan(2, { once: true, planId: 'o1' }), plan(3, { once: true, planId: 'o2' }), ended(4, NOW, { planId: 'e1' }), ended(5, NOW, { planId: 'e2' }));
+      await made(
+        plan(1),
+        plan(2, { once: true, planId: 'o1' }),
+        plan(3, { once: true, planId: 'o2' }),
+        ended(4, NOW, { planId: 'e1' }),
+        ended(5, NOW, { planId: 'e2' }),
+      );
       await refused((c) => c.plans.push({ fromVersion: null, plan: plan(6) }));
       await refused((c) => c.plans.push({ fromVersion: null, plan: plan(6, { status: Status.aborting }) }));
       await made(plan(6, { taskType: 'U', planId: 'u' }), plan(7, { resource: 's', planId: 's' }));
@@ -164,7 +170,13 @@ export const plansSuite = (t: SuiteContext): void => {
     });
 
     t.test('lists: by resource and type, oldest or newest first, without one-shot runs', async () => {
-      await made(ended(1, 5), plan(2, { once: true, planId: 'o' }), plan(3), ended(4, 6, { taskType: 'U', planId: 'a' }), plan(5, { resource: 's', planId: 'b' }));
+      await made(
+        ended(1, 5),
+        plan(2, { once: true, planId: 'o' }),
+        plan(3),
+        ended(4, 6, { taskType: 'U', planId: 'a' }),
+        plan(5, { resource: 's', planId: 'b' }),
+      );
       const ids = async (q: { resource?: string; taskType?: string; newest?: boolean; limit?: number }): Promise<number[]> =>
         (await t.store.plansOf({ newest: false, limit: 100, ...q })).map((p) => p.id);
       assert.deepEqual(await ids({}), [1, 3, 4, 5]);
@@ -184,7 +196,10 @@ export const plansSuite = (t: SuiteContext): void => {
         c.deadLetters.push({ task: -2, at: NOW, reason: 'plan_failed', snapshot: '{}' });
       });
       await t.commit((c) => c.planClearings.push('r'));
-      assert.deepEqual((await t.store.livePlans()).map((p) => p.id), [4]);
+      assert.deepEqual(
+        (await t.store.livePlans()).map((p) => p.id),
+        [4],
+      );
       assert.deepEqual(await t.store.plannedResources(), ['r2']);
       for (const p of [1, 2, 3]) {
         assert.equal(await t.store.planByNumber(p), null);
@@ -198,7 +213,10 @@ export const plansSuite = (t: SuiteContext): void => {
         c.planClearings.push('r2');
         c.plans.push({ fromVersion: null, plan: plan(5, { resource: 'r2', planId: 'n' }) });
       });
-      assert.deepEqual((await t.store.livePlans()).map((p) => p.id), [5]);
+      assert.deepEqual(
+        (await t.store.livePlans()).map((p) => p.id),
+        [5],
+      );
     });
 
     t.test('a removal is decided on a version, and takes batches and dead letter along', async () => {
@@ -315,7 +333,8 @@ export const plansSuite = (t: SuiteContext): void => {
       await refused((c) => c.resources.push({ incarnation: 1, id: 'b', kind: 'table', createdAt: NOW, fromVersion: 1, body: '3' }));
       await refused((c) => c.resources.push({ incarnation: 9, id: 'q', kind: 'table', createdAt: NOW, fromVersion: 1, body: '3' }));
       assert.equal(await t.store.resource('q'), null);
-      const ids = async (q: { kind?: string; after?: string; limit?: number }): Promise<string[]> => (await t.store.resources({ limit: 10, ...q })).map((r) => r.id);
+      const ids = async (q: { kind?: string; after?: string; limit?: number }): Promise<string[]> =>
+        (await t.store.resources({ limit: 10, ...q })).map((r) => r.id);
       assert.deepEqual(await ids({}), ['B', 'a', 'b']);
       assert.deepEqual(await ids({ kind: 'table' }), ['a', 'b']);
       assert.deepEqual(await ids({ after: 'B', limit: 1 }), ['a']);
@@ -365,17 +384,52 @@ export const plansSuite = (t: SuiteContext): void => {
     });
 
     t.test('items by prefix, after a key, in the order of their code points, whatever they are called', async () => {
-      const odd = ['%', '%a', '_', '_a', 'a', 'a%', 'a/1', 'a/10', 'a/2', 'a0', 'a_', 'A', '*', '?', '[a]', "'", '"', '\\', 'ä', 'ß', 'é', '\uffff', '\u{1f600}', '\u{1f600}/x', ' ', '\t'];
+      const odd = [
+        '%',
+        '%a',
+        '_',
+        '_a',
+        'a',
+        'a%',
+        'a/1',
+        'a/10',
+        'a/2',
+        'a0',
+        'a_',
+        'A',
+        '*',
+        '?',
+        '[a]',
+        "'",
+        '"',
+        '\\',
+        'ä',
+        'ß',
+        'é',
+        '\uffff',
+        '\u{1f600}',
+        '\u{1f600}/x',
+        ' ',
+        '\t',
+      ];
       await table();
       await t.commit((c) => c.items.push(...odd.map((key) => item(key))));
       const order = odd.toSorted((x, y) => Buffer.compare(Buffer.from(x), Buffer.from(y)));
       assert.deepEqual(await keys(), order);
-      for (const prefix of odd) assert.deepEqual(await keys({ prefix }), order.filter((k) => k.startsWith(prefix)), `prefix ${JSON.stringify(prefix)}`);
+      for (const prefix of odd)
+        assert.deepEqual(
+          await keys({ prefix }),
+          order.filter((k) => k.startsWith(prefix)),
+          `prefix ${JSON.stringify(prefix)}`,
+        );
       for (const [i, after] of order.entries()) assert.deepEqual(await keys({ after, limit: 3 }), order.slice(i + 1, i + 4), `after ${JSON.stringify(after)}`);
       assert.deepEqual(await keys({ prefix: 'a/', after: 'a/1' }), ['a/10', 'a/2']);
       assert.deepEqual(await keys({ prefix: 'a/', after: 'A' }), ['a/1', 'a/10', 'a/2']);
       assert.deepEqual(await keys({ prefix: 'a/', after: 'b' }), []);
-      assert.deepEqual(await t.store.itemVersions({ resource: 1, keys: odd }), odd.map(() => 1));
+      assert.deepEqual(
+        await t.store.itemVersions({ resource: 1, keys: odd }),
+        odd.map(() => 1),
+      );
     });
   });
 };

@@ -2,17 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type BatchEnd, abortPlan, advancePlan, answerPlan, endBatch, loseCall } from '../../src/core/decide-plan.ts';
-import {
-  LOST_BATCH,
-  MAX_END_ATTEMPTS,
-  type Plan,
-  PlanPhase,
-  type PlanPolicy,
-  Status,
-  batchName,
-  callRetryDelay,
-  fingerprint,
-} from '../../src/core/plan.ts';
+import { LOST_BATCH, MAX_END_ATTEMPTS, type Plan, PlanPhase, type PlanPolicy, Status, batchName, callRetryDelay, fingerprint } from '../../src/core/plan.ts';
 import { Task } from '../../src/core/task-states.ts';
 import { BOOT, NOW, PLACES, plan, record, TASK, told, world } from './plan-cases.ts';
 
@@ -103,7 +93,10 @@ function exhausted(place: string, over: Partial<Plan> = {}): { plan: Plan; remov
 
 test('a plan that is being aborted ends, though onBatchFinished or onPlanEnd always fails; a live one is tried for ever', () => {
   const finish = exhausted('ABORTING finish calling');
-  assert.deepEqual([finish.tries, told({ ...advancePlan(finish.plan, world()), changed: true }, finish.plan).startsWith('ABORTING end >CANCELLED'), finish.call], [MAX_END_ATTEMPTS, true, true]);
+  assert.deepEqual(
+    [finish.tries, told({ ...advancePlan(finish.plan, world()), changed: true }, finish.plan).startsWith('ABORTING end >CANCELLED'), finish.call],
+    [MAX_END_ATTEMPTS, true, true],
+  );
   assert.equal(finish.plan.message, 'why onBatchFinished failed 10 times: boom');
   // Its last batch counted two, of which nothing was written.
   assert.deepEqual([finish.plan.processed, finish.plan.batchTask], [2, null]);
@@ -133,8 +126,14 @@ test('an abort while onPlanEnd ran is honoured when that call fails or is lost, 
 });
 
 test('calls wait longer with each failure: the poll interval, doubled up to five minutes', () => {
-  assert.deepEqual([1, 2, 3, 4].map((n) => callRetryDelay(n, 10_000)), [10_000, 20_000, 40_000, 80_000]);
-  assert.deepEqual([6, 60, 1e6].map((n) => callRetryDelay(n, 10_000)), [300_000, 300_000, 300_000]);
+  assert.deepEqual(
+    [1, 2, 3, 4].map((n) => callRetryDelay(n, 10_000)),
+    [10_000, 20_000, 40_000, 80_000],
+  );
+  assert.deepEqual(
+    [6, 60, 1e6].map((n) => callRetryDelay(n, 10_000)),
+    [300_000, 300_000, 300_000],
+  );
   assert.equal(callRetryDelay(9, 900_000), 900_000);
   const p = answerPlan({ ...PLACES['ACTIVE next calling'], attempts: 3 }, 3, { kind: 'failed', message: 'x' }, world(), 1)!.plan;
   assert.deepEqual([p.wakeAt, p.owner, p.attempts], [NOW + 4000, null, 3]);
@@ -156,7 +155,13 @@ test('an answer keeps what it does not name', () => {
   const p = { ...PLACES['ACTIVE next calling'], state: '1', customStats: { a: 'b' }, properties: { x: 'y' } };
   const waiting = answerPlan(p, 3, { kind: 'wait', ms: null }, world(), 1)!.plan;
   assert.deepEqual([waiting.state, waiting.customStats, waiting.wakeAt, waiting.message], ['1', { a: 'b' }, NOW + 1000, 'why']);
-  const started = answerPlan({ ...p, phase: PlanPhase.start }, 3, { kind: 'started', total: 3, properties: { z: 'w' }, state: '2', customStats: {} }, world(), 1)!.plan;
+  const started = answerPlan(
+    { ...p, phase: PlanPhase.start },
+    3,
+    { kind: 'started', total: 3, properties: { z: 'w' }, state: '2', customStats: {} },
+    world(),
+    1,
+  )!.plan;
   assert.deepEqual([started.properties, started.state, started.customStats, started.inputUnit, started.total], [{ x: 'y', z: 'w' }, '2', {}, 'inputs', 3]);
 });
 

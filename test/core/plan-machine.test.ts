@@ -135,7 +135,10 @@ table('frozen, the end of the open batch is recorded', (p) => endBatch(p, end, w
 });
 table('the end of another task says nothing', (p) => endBatch(p, { ...end, task: TASK + 1 }, world(), record()), { else: '-', rows: {} });
 
-const answer = (a: Answer, token = 3) => (p: Plan): PlanDecision | null => answerPlan(p, token, a, world(), 900);
+const answer =
+  (a: Answer, token = 3) =>
+  (p: Plan): PlanDecision | null =>
+    answerPlan(p, token, a, world(), 900);
 /** An abort that came meanwhile: whatever was generated is discarded. */
 const DISCARDED = { 'ABORTING start calling': 'ABORTING end >CANCELLED call', 'ABORTING next calling': 'ABORTING end >CANCELLED call' };
 const CYCLE = 'orchestrationCycleFailure';
@@ -170,8 +173,10 @@ table('a call that is of no use to repeat ends the plan as FAILED', answer({ kin
 });
 
 /** Answers of one kind of call: places where another one runs are none of their business. */
-const only = (phase: string, decide: (p: Plan) => PlanDecision | null) => (p: Plan): PlanDecision | null =>
-  (['start', 'next', 'batch', 'finish', 'end', 'over'][p.phase] === phase ? decide(p) : null);
+const only =
+  (phase: string, decide: (p: Plan) => PlanDecision | null) =>
+  (p: Plan): PlanDecision | null =>
+    ['start', 'next', 'batch', 'finish', 'end', 'over'][p.phase] === phase ? decide(p) : null;
 table('startPlan: the first batch is asked for at once', only('start', answer({ kind: 'started', total: 10 })), {
   else: '-',
   rows: { 'ACTIVE start calling': 'ACTIVE next call', 'ABORTING start calling': DISCARDED['ABORTING start calling'] },

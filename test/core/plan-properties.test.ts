@@ -19,7 +19,10 @@ type Event =
 
 const mostly = (yes: number): fc.Arbitrary<boolean> => fc.nat(99).map((n) => n < yes);
 const arbEvent: fc.Arbitrary<Event> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('poke'), enabled: mostly(90), blocked: mostly(15), known: mostly(90) } as const) as fc.Arbitrary<Event> },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('poke'), enabled: mostly(90), blocked: mostly(15), known: mostly(90) } as const) as fc.Arbitrary<Event>,
+  },
   {
     weight: 8,
     arbitrary: fc.record({
@@ -34,7 +37,15 @@ const arbEvent: fc.Arbitrary<Event> = fc.oneof(
       again: mostly(40),
     } as const) as fc.Arbitrary<Event>,
   },
-  { weight: 5, arbitrary: fc.record({ kind: fc.constant('end'), other: mostly(10), lost: mostly(5), complete: fc.constantFrom(0, 0, 1, 2, 4) } as const) as fc.Arbitrary<Event> },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('end'),
+      other: mostly(10),
+      lost: mostly(5),
+      complete: fc.constantFrom(0, 0, 1, 2, 4),
+    } as const) as fc.Arbitrary<Event>,
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('abort'), enabled: mostly(80) } as const) as fc.Arbitrary<Event> },
   { weight: 1, arbitrary: fc.constant<Event>({ kind: 'crash' }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('time'), ms: fc.nat(400_000) } as const) as fc.Arbitrary<Event> },
@@ -84,7 +95,7 @@ class Model {
   }
 }
 
-const PHASES = ['start', 'next', 'batch', 'finish', 'end'] as const;
+const PHASES: readonly string[] = ['start', 'next', 'batch', 'finish', 'end'];
 
 function run(events: Event[], policy: Plan['policy'], traits: { hasStart: boolean; hasFinish: boolean; hasEnd: boolean }): void {
   const m = new Model();
@@ -161,7 +172,7 @@ function run(events: Event[], policy: Plan['policy'], traits: { hasStart: boolea
 
   const answer = (e: Extract<Event, { kind: 'answer' }>): void => {
     if (removed) return;
-    const phase = PHASES[p.phase as 0];
+    const phase = PHASES[p.phase];
     const token = e.late ? p.token - 1 : p.token;
     const a = answerOf(e, phase);
     const d = answerPlan(p, token, a, w(), ++tasks);
@@ -198,7 +209,8 @@ function run(events: Event[], policy: Plan['policy'], traits: { hasStart: boolea
   const answerOf = (e: Extract<Event, { kind: 'answer' }>, phase: string): Answer => {
     if (e.fails || e.refused) return { kind: 'failed', message: 'x', refused: e.refused };
     if (phase === 'start') return { kind: 'started', total: e.total };
-    if (phase === 'finish') return e.choice < 50 ? { kind: 'finished' } : { kind: 'finished', processed: e.choice % 7, ...(e.choice > 80 ? { total: e.total } : {}) };
+    if (phase === 'finish')
+      return e.choice < 50 ? { kind: 'finished' } : { kind: 'finished', processed: e.choice % 7, ...(e.choice > 80 ? { total: e.total } : {}) };
     if (phase === 'end') return { kind: 'ended' };
     if (e.choice < 70) {
       const n = e.again ? m.batches.length - 1 : m.batches.length;
@@ -244,7 +256,18 @@ function run(events: Event[], policy: Plan['policy'], traits: { hasStart: boolea
     apply({ kind: 'time', ms: 400_000 });
     apply({ kind: 'poke', enabled: true, blocked: false, known: true });
     if (p.phase === PlanPhase.batch) apply({ kind: 'end', other: false, lost: false, complete: 4 });
-    else if (p.owner !== null) apply({ kind: 'answer', late: false, fails: false, refused: false, choice: p.phase === PlanPhase.next ? 85 : 0, units: [1], total: 9, counts: true, again: false });
+    else if (p.owner !== null)
+      apply({
+        kind: 'answer',
+        late: false,
+        fails: false,
+        refused: false,
+        choice: p.phase === PlanPhase.next ? 85 : 0,
+        units: [1],
+        total: 9,
+        counts: true,
+        again: false,
+      });
     check();
   }
   assert.ok(removed || !isPlanLive(p.status), `stuck in phase ${p.phase}`);
@@ -254,7 +277,11 @@ test('processed + in flight ≤ total, one open batch, no gap, late answers chan
   fc.assert(
     fc.property(
       fc.array(arbEvent, { minLength: 1, maxLength: 80 }),
-      fc.record({ thresholdPercent: fc.constantFrom(100, 100, 100, 60, 0), maxFailedBatches: fc.constantFrom(1, 2, 3, 50), maxBarrenBatches: fc.constantFrom(1, 2, 3, 50) }),
+      fc.record({
+        thresholdPercent: fc.constantFrom(100, 100, 100, 60, 0),
+        maxFailedBatches: fc.constantFrom(1, 2, 3, 50),
+        maxBarrenBatches: fc.constantFrom(1, 2, 3, 50),
+      }),
       fc.record({ hasStart: fc.boolean(), hasFinish: fc.boolean(), hasEnd: fc.boolean() }),
       run,
     ),

@@ -31,7 +31,11 @@ test('every combination of facts has the verdict of the first line that fits', (
                 const facts = [enabled, force, live, flag, supportsOrchestration, orchestratedOnly];
                 const line = LINES.find((l) => facts.every((fact, i) => l[i] === '-' || l[i] === (fact ? 'yes' : 'no')))!;
                 const found = decideTrigger({ enabled, force, flag, supportsOrchestration, orchestratedOnly, live, via });
-                assert.equal(found, via === 'execute' ? line[6] : line[7], JSON.stringify({ enabled, force, live, flag, supportsOrchestration, orchestratedOnly, via }));
+                assert.equal(
+                  found,
+                  via === 'execute' ? line[6] : line[7],
+                  JSON.stringify({ enabled, force, live, flag, supportsOrchestration, orchestratedOnly, via }),
+                );
                 verdicts.set(found, (verdicts.get(found) ?? 0) + 1);
               }
   assert.deepEqual([...verdicts.keys()].toSorted(), ['once', 'plan', 'refuse', 'reject', 'skip']);

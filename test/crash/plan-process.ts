@@ -19,7 +19,8 @@ const type = defineTaskType({
   onBatchFinished: async (ctx, batch) => {
     process.send?.({ kind: 'finish', batch: batch.sequence });
     const put = [];
-    for await (const s of batch.subtasks) if (s.state === 'complete') put.push({ key: `done/${s.input}`, body: { batch: batch.sequence, result: s.result }, expect: null });
+    for await (const s of batch.subtasks)
+      if (s.state === 'complete') put.push({ key: `done/${s.input}`, body: { batch: batch.sequence, result: s.result }, expect: null });
     return { state: ctx.state, changes: { put } };
   },
   onPlanEnd: (ctx) => ({ changes: { put: [{ key: `end/${ctx.planId}`, body: {}, expect: null }] } }),

@@ -65,7 +65,10 @@ test(`${kills} kills in a plan of ${BATCHES} batches (seed ${seed})`, { timeout:
   assert.equal(view.status, 'COMPLETED', view.statusMessage);
   assert.deepEqual([view.inputsToProcess, view.inputsBeingProcessed, view.inputsProcessed], [BATCHES * SIZE, 0, BATCHES * SIZE]);
   assert.equal(end.tasks, BATCHES, 'a task per batch and no other');
-  assert.deepEqual(view.batches.map((b) => [b.batchSequence, b.taskState]), Array.from({ length: BATCHES }, (_, i) => [i, 'COMPLETED']));
+  assert.deepEqual(
+    view.batches.map((b) => [b.batchSequence, b.taskState]),
+    Array.from({ length: BATCHES }, (_, i) => [i, 'COMPLETED']),
+  );
   view.batches.slice(1).forEach((b, i) => assert.ok(b.submittedAtMs >= view.batches[i].finishedAtMs!, `batch ${i + 1} overlaps ${i}`));
   const done = items.filter(([key]) => key.startsWith('done/'));
   assert.equal(done.length, BATCHES * SIZE);

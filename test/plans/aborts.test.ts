@@ -154,15 +154,18 @@ test('DELETE of a plan that waits, is blocked, or whose call is to be tried agai
 });
 
 test('35: a generator that aborts: FAILED with its reason, counted, one dead letter', async (t) => {
-  const type = batches('Purge', 1, { nextBatch: (ctx) => (ctx.batches === 0 ? { kind: 'batch', subtasks: [{ input: 0 }] } : { kind: 'abort', reason: 'bucket is gone' }) });
+  const type = batches('Purge', 1, {
+    nextBatch: (ctx) => (ctx.batches === 0 ? { kind: 'batch', subtasks: [{ input: 0 }] } : { kind: 'abort', reason: 'bucket is gone' }),
+  });
   const w = await world(t, [type]);
   const id = await w.run('Purge');
   await w.finish();
   const p = await view(w, id);
   assert.deepEqual([p.status, p.statusMessage, meters(w)], ['FAILED', 'bucket is gone', [1, 0, 0]]);
-  assert.deepEqual(w.letters.map((l) => [l.task, l.reason, JSON.parse(l.snapshot)]), [
-    [-w.inner.planById(id)!.id, 'plan_failed', { plan_id: id, resource: 't_OFFLINE', task_type: 'Purge', message: 'bucket is gone', batches: 1 }],
-  ]);
+  assert.deepEqual(
+    w.letters.map((l) => [l.task, l.reason, JSON.parse(l.snapshot)]),
+    [[-w.inner.planById(id)!.id, 'plan_failed', { plan_id: id, resource: 't_OFFLINE', task_type: 'Purge', message: 'bucket is gone', batches: 1 }]],
+  );
 });
 
 test('34: below the threshold what failed comes again; a batch in error writes no dead letter, and its task says FAILED', async (t) => {
@@ -187,7 +190,10 @@ test('above the threshold: FAILED when the batch has ended, counted once, one de
   await w.finish();
   const p = await view(w, id);
   assert.deepEqual([p.status, p.statusMessage, meters(w)], ['FAILED', '2 of 3 subtasks failed in batch 0, more than 40 %.', [1, 0, 0]]);
-  assert.deepEqual(w.letters.map((l) => l.reason), ['plan_failed']);
+  assert.deepEqual(
+    w.letters.map((l) => l.reason),
+    ['plan_failed'],
+  );
 });
 
 test('batches that fail outright, and the same work over and over, end the plan', async (t) => {
@@ -220,7 +226,10 @@ test('37: a generator that throws once: counted, ACTIVE, and the next poll goes 
   await w.finish();
   assert.equal((await view(w, id)).status, 'COMPLETED');
   const runs = w.engine.plans.generatorRuns('t_OFFLINE', 'Purge');
-  assert.deepEqual(runs.filter((r) => !r.ok).map((r) => [r.call, r.message]), [['nextBatch', 'listing failed']]);
+  assert.deepEqual(
+    runs.filter((r) => !r.ok).map((r) => [r.call, r.message]),
+    [['nextBatch', 'listing failed']],
+  );
 });
 
 test('38: a plan that always throws holds up no other, and DELETE ends it', async (t) => {

@@ -10,7 +10,9 @@ import { batches, counting } from '../support/scripted-type.ts';
 
 const POLL = { pollMs: 1000 };
 const FLAG = { enableTaskOrchestration: 'true' };
-const PURGE = [counting('Purge', 25, 10)];
+/** Whenever its process dies, a subtask is tried again: without this three times in all. */
+const AGAIN = { retry: { maxAttempts: 9, backoff: 'none' } } as const;
+const PURGE = [{ ...counting('Purge', 25, 10), ...AGAIN }];
 
 async function world(t: TestContext, o: { types?: AnyTaskType[]; plans?: Partial<PlanConfig> } = {}): Promise<PlanWorld> {
   const w = new PlanWorld();
@@ -33,7 +35,10 @@ test('a stopped queue: the batch that runs is STOPPED and ends, no other begins,
   await w.finish();
   await w.machine.advanceBy(60_000);
   let p = await view(w, id);
-  assert.deepEqual([p.status, p.batches.length, p.batches[0].taskState, p.blocked, blocked(w)], ['ACTIVE', 1, 'COMPLETED', 'The queue of Purge is stopped.', 1]);
+  assert.deepEqual(
+    [p.status, p.batches.length, p.batches[0].taskState, p.blocked, blocked(w)],
+    ['ACTIVE', 1, 'COMPLETED', 'The queue of Purge is stopped.', 1],
+  );
   // Nothing is begun, and nobody has erred.
   const other = await w.wait(w.engine.plans.trigger({ resource: 'u_OFFLINE', taskType: 'Purge', settings: FLAG, via: 'execute' }));
   assert.deepEqual(other, { runs: [], skipped: [], blocked: 'The queue of Purge is stopped.' });
@@ -74,7 +79,9 @@ for (const [what, pressure, reason] of [
     const p = await view(w, id);
     assert.deepEqual([p.batches.length, p.status, blocked(w)], [1, 'ACTIVE', 1]);
     assert.match(p.blocked ?? '', reason);
-    await w.wait(w.engine.plans.trigger({ resource: 'u_OFFLINE', taskType: 'Purge', via: 'execute', settings: FLAG })).then((r) => assert.match(r.blocked ?? '', reason));
+    await w
+      .wait(w.engine.plans.trigger({ resource: 'u_OFFLINE', taskType: 'Purge', via: 'execute', settings: FLAG }))
+      .then((r) => assert.match(r.blocked ?? '', reason));
     w.pressure = { diskPercent: 90, memoryPercent: 90 };
     await w.machine.advanceBy(1000);
     assert.deepEqual([(await view(w, id)).batches.length, blocked(w)], [2, 0]);
@@ -140,7 +147,7 @@ test('46: a kill at any moment of a plan: batches without gap or repeat, every i
     const w = new PlanWorld(at);
     t.after(() => w.close());
     const seen: unknown[] = [];
-    const type = { ...counting('Purge', 7, 3), onPlanEnd: () => ({ changes: { put: [{ key: 'end', body: 1, expect: null }] } }) };
+    const type = { ...counting('Purge', 7, 3), ...AGAIN, onPlanEnd: () => ({ changes: { put: [{ key: 'end', body: 1, expect: null }] } }) };
     await w.boot([type], { plans: POLL });
     const asked = w.run('Purge');
     asked.catch(() => undefined);
@@ -152,7 +159,11 @@ test('46: a kill at any moment of a plan: batches without gap or repeat, every i
     seen.push(plans.length);
     if (plans.length === 0) continue;
     const p = await w.wait(w.engine.plans.ended(plans[0].planId));
-    assert.deepEqual([p.status, p.inputsProcessed, p.batches.map((b) => [b.batchSequence, b.taskState])], ['COMPLETED', 7, [0, 1, 2].map((n) => [n, 'COMPLETED'])], `killed after ${at} steps`);
+    assert.deepEqual(
+      [p.status, p.inputsProcessed, p.batches.map((b) => [b.batchSequence, b.taskState])],
+      ['COMPLETED', 7, [0, 1, 2].map((n) => [n, 'COMPLETED'])],
+      `killed after ${at} steps`,
+    );
     assert.equal((await w.engine.list({ limit: 100 })).tasks.length, 3);
     assert.deepEqual(seen, [1]);
   }
@@ -160,8 +171,18 @@ test('46: a kill at any moment of a plan: batches without gap or repeat, every i
 
 test('46: what a subtask stands for is the same after a kill, also nothing', async (t) => {
   const type = batches('Purge', 1, {
+    ...AGAIN,
     startPlan: () => ({ state: null, inputsToProcess: 7 }),
-    nextBatch: (ctx) => (ctx.batches === 0 ? { kind: 'batch', subtasks: [{ input: 0, units: 0 }, { input: 1, units: 7 }] } : { kind: 'done' }),
+    nextBatch: (ctx) =>
+      ctx.batches === 0
+        ? {
+            kind: 'batch',
+            subtasks: [
+              { input: 0, units: 0 },
+              { input: 1, units: 7 },
+            ],
+          }
+        : { kind: 'done' },
   });
   const w = await world(t, { types: [type] });
   const id = await w.run('Purge');
@@ -171,6 +192,19 @@ test('46: what a subtask stands for is the same after a kill, also nothing', asy
   await w.finish();
   const p = await w.wait(w.engine.plans.ended(id));
   assert.deepEqual([p.inputsProcessed, p.inputsToProcess], [7, 7]);
+});
+
+test('processes that die over and over do not make a plan FAILED: a try that was lost is made again', async (t) => {
+  const types = [counting('Purge', 25, 10)];
+  const w = await world(t, { types });
+  const id = await w.run('Purge');
+  for (let i = 0; i < 3; i++) {
+    w.kill();
+    await w.boot(types, { plans: POLL });
+    await w.machine.advanceBy(10_000);
+  }
+  const p = await view(w, id);
+  assert.equal(p.status, 'ACTIVE', p.statusMessage);
 });
 
 test('a process without the task type makes nothing of its plans, and says why; with it, they go on', async (t) => {
@@ -185,7 +219,10 @@ test('a process without the task type makes nothing of its plans, and says why; 
   await w.finish();
   await w.machine.advanceBy(1000);
   assert.match((await view(w, id)).blocked ?? '', /task type Purge/);
-  await assert.rejects(w.wait(w.engine.plans.trigger({ resource: 't_OFFLINE', taskType: 'Purge', settings: FLAG, via: 'execute' })), (e) => isTuttiError(e) && e.code === 'NOT_FOUND');
+  await assert.rejects(
+    w.wait(w.engine.plans.trigger({ resource: 't_OFFLINE', taskType: 'Purge', settings: FLAG, via: 'execute' })),
+    (e) => isTuttiError(e) && e.code === 'NOT_FOUND',
+  );
   w.kill();
   await w.boot(PURGE, { plans: POLL });
   await w.machine.settle();

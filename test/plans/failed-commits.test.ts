@@ -90,7 +90,10 @@ test('a poll between a failed commit and its repetition loses no batch', async (
   await w.finish();
   await w.finish();
   const p = await w.wait(w.engine.plans.ended(id));
-  assert.deepEqual(p.batches.map((b) => b.taskState), ['COMPLETED', 'COMPLETED']);
+  assert.deepEqual(
+    p.batches.map((b) => b.taskState),
+    ['COMPLETED', 'COMPLETED'],
+  );
 });
 
 test('a plan is aborted and dropped in one turn: both happen', async (t) => {
@@ -167,7 +170,10 @@ test('while nothing can be written, polls pile up nothing (I11)', async (t) => {
     if (resource === 't_OFFLINE') await w.wait(plans.resumeQueue('Steps'));
   }
   w.fate = () => 'full';
-  const told = w.engine.plans.resumeQueue('Steps').then(() => 'resumed', (e: unknown) => (isTuttiError(e) ? e.code : ''));
+  const told = w.engine.plans.resumeQueue('Steps').then(
+    () => 'resumed',
+    (e: unknown) => (isTuttiError(e) ? e.code : ''),
+  );
   await w.machine.advanceBy(3_600_000);
   assert.equal(await told, 'STORE_UNAVAILABLE');
   assert.ok(plans.keeper.inbox.depth <= 4, `${plans.keeper.inbox.depth} commands wait`);

@@ -125,7 +125,9 @@ export async function planRun(seed: number): Promise<PlanRunFacts> {
   const touch = (resource: string): void => {
     const write = async (): Promise<void> => {
       const item = await w.engine.resources.item(resource, 'shared');
-      await w.engine.resources.change(resource, { put: [{ key: 'shared', body: { n: ((item?.body as { n: number } | undefined)?.n ?? 0) + 1 }, expect: item?.version ?? null }] });
+      await w.engine.resources.change(resource, {
+        put: [{ key: 'shared', body: { n: ((item?.body as { n: number } | undefined)?.n ?? 0) + 1 }, expect: item?.version ?? null }],
+      });
     };
     write().catch((e: unknown) => {
       if (!isTuttiError(e) || !['CONFLICT', 'STORE_UNAVAILABLE', 'SHUTTING_DOWN'].includes(e.code)) w.machine.report(e);
@@ -169,7 +171,11 @@ export async function planRun(seed: number): Promise<PlanRunFacts> {
       await w.machine.advanceBy(60_000);
       await w.finish();
     }
-    assert.deepEqual(w.logged.filter((l) => l.includes('given up')), [], 'a command was decided on what was not so');
+    assert.deepEqual(
+      w.logged.filter((l) => l.includes('given up')),
+      [],
+      'a command was decided on what was not so',
+    );
     await verify(w, inputs, withFinish, facts);
   } finally {
     await w.close().catch(() => undefined);
@@ -180,26 +186,41 @@ export async function planRun(seed: number): Promise<PlanRunFacts> {
   function check(changes: ChangeSet): void {
     const opened = changes.planBatches.filter((b) => b.insert).map((b) => b.batch.plan);
     assert.equal(new Set(opened).size, opened.length, 'two batches of a plan in one commit (I9)');
-    for (const { plan } of changes.plans) assert.ok(plan.processed + plan.inFlight <= plan.total, `processed ${plan.processed} + in flight ${plan.inFlight} > ${plan.total}`);
-    for (const b of changes.planBatches) if (b.insert) assert.ok(changes.tasks.some((t) => t.id === b.batch.task), 'a batch without its task in the same commit');
+    for (const { plan } of changes.plans)
+      assert.ok(plan.processed + plan.inFlight <= plan.total, `processed ${plan.processed} + in flight ${plan.inFlight} > ${plan.total}`);
+    for (const b of changes.planBatches)
+      if (b.insert)
+        assert.ok(
+          changes.tasks.some((t) => t.id === b.batch.task),
+          'a batch without its task in the same commit',
+        );
   }
 }
 
 async function verify(w: PlanWorld, inputs: number, withFinish: boolean, facts: PlanRunFacts): Promise<void> {
   const store = w.inner;
-  assert.deepEqual(store.livePlans().map((p) => `${p.planId} ${p.status} ${p.phase} ${p.message}`), [], 'plans are stuck');
+  assert.deepEqual(
+    store.livePlans().map((p) => `${p.planId} ${p.status} ${p.phase} ${p.message}`),
+    [],
+    'plans are stuck',
+  );
   for (const p of store.plansOf({ newest: false, limit: 10_000 })) {
     assert.ok(!isPlanLive(p.status));
     facts.plans++;
     facts.batches += p.batches;
     facts.ends[String(p.status)] = (facts.ends[String(p.status)] ?? 0) + 1;
     const batches = store.planBatches({ plan: p.id, from: 0, limit: 100_000 });
-    assert.deepEqual(batches.map((b) => b.seq), Array.from({ length: p.batches }, (_, i) => i), `${p.planId}: gaps`);
+    assert.deepEqual(
+      batches.map((b) => b.seq),
+      Array.from({ length: p.batches }, (_, i) => i),
+      `${p.planId}: gaps`,
+    );
     for (const b of batches) {
       assert.ok(b.finishedAt !== null, `${b.name} never ended`);
       assert.ok(b.state > 0, `${b.name}: lost`);
     }
-    for (let i = 1; i < batches.length; i++) assert.ok(batches[i].submittedAt >= (batches[i - 1].finishedAt ?? 0), `${batches[i].name} overlaps the one before`);
+    for (let i = 1; i < batches.length; i++)
+      assert.ok(batches[i].submittedAt >= (batches[i - 1].finishedAt ?? 0), `${batches[i].name} overlaps the one before`);
     assert.equal(p.inFlight, 0);
     if (!withFinish) continue;
     const { incarnation } = store.resource(p.resource)!;
@@ -208,7 +229,8 @@ async function verify(w: PlanWorld, inputs: number, withFinish: boolean, facts: 
     const lost = keys.filter((i) => i.key.startsWith('given-up/'));
     facts.counted += done.length;
     assert.equal(p.processed, done.length, `${p.planId}: processed`);
-    if (p.batches > 0) assert.equal((JSON.parse(keys.find((i) => i.key.startsWith('sum/'))!.body) as { n: number }).n, done.length + lost.length, `${p.planId}: sum`);
+    if (p.batches > 0)
+      assert.equal((JSON.parse(keys.find((i) => i.key.startsWith('sum/'))!.body) as { n: number }).n, done.length + lost.length, `${p.planId}: sum`);
     if (p.status === Status.completed) assert.equal(done.length + lost.length, inputs, `${p.planId}: every input once`);
     if (!p.message.includes('onPlanEnd failed')) assert.equal(keys.filter((i) => i.key.startsWith('end/')).length, 1, `${p.planId}: one end`);
   }

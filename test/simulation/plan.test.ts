@@ -22,12 +22,15 @@ test(one === undefined ? `${many} seeds: whatever fails and whenever it is kille
       for (const k of ['plans', 'batches', 'faults', 'kills', 'aborts', 'counted'] as const) sums[k] += f[k];
       for (const [status, n] of Object.entries(f.ends)) ends[status] = (ends[status] ?? 0) + n;
     } catch (e) {
-      throw new Error(`seed ${seed} failed; replay it with TUTTI_SEED=${seed} node --conditions=tutti-source --test test/simulation/plan.test.ts`, { cause: e });
+      throw new Error(`seed ${seed} failed; replay it with TUTTI_SEED=${seed} node --conditions=tutti-source --test test/simulation/plan.test.ts`, {
+        cause: e,
+      });
     }
   }
   t.diagnostic(`${JSON.stringify(sums)} ${JSON.stringify(ends)}`);
   // A simulation that meets no trouble proves nothing.
-  if (many >= 100) assert.ok(sums.plans > 100 && sums.batches > 300 && sums.faults > 100 && sums.kills > 50 && sums.aborts > 20, 'faults, kills and aborts happened');
+  if (many >= 100)
+    assert.ok(sums.plans > 100 && sums.batches > 300 && sums.faults > 100 && sums.kills > 50 && sums.aborts > 20, 'faults, kills and aborts happened');
 });
 
 test('the same seed gives the same run', async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { Duck } from '../../src/tables/duckdb.ts';
+import { QueryProcesses } from '../../src/tables/query-processes.ts';
 import { Segments } from '../../src/tables/segments.ts';
 import { MemoryResources } from './memory-resources.ts';
 
@@ -25,10 +26,17 @@ export function openDuck(t: TestContext, folder = testFolder(t), o: { memory?: s
   return duck;
 }
 
+export function openQueries(t: TestContext, folder: string, timeMs?: number): QueryProcesses {
+  const queries = new QueryProcesses({ tempFolder: path.join(folder, 'queries'), memory: '256MB', threads: 2, timer: realTimer, timeMs });
+  t.after(() => queries.close());
+  return queries;
+}
+
 export interface TestSegments {
   folder: string;
   duck: Duck;
   segments: Segments;
+  queries: QueryProcesses;
   resources: MemoryResources;
   clock: { now: number };
 }
@@ -40,5 +48,5 @@ export function openSegments(t: TestContext): TestSegments {
   const clock = { now: Date.now() };
   let uuids = 0;
   const segments = new Segments({ folder: path.join(folder, 'tables'), duck, resources, now: () => clock.now, uuid: () => `u${++uuids}` });
-  return { folder, duck, segments, resources, clock };
+  return { folder, duck, segments, queries: openQueries(t, folder), resources, clock };
 }

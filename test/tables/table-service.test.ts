@@ -11,7 +11,7 @@ import { TableService } from '../../src/tables/table-service.ts';
 import type { NewTable } from '../../src/tables/tables.ts';
 import { planView, traits } from '../support/fake-plans.ts';
 import type { MemoryResources } from './memory-resources.ts';
-import { openSegments, type TestSegments } from './open-duck.ts';
+import { openQueries, openSegments, type TestSegments } from './open-duck.ts';
 
 interface Fixture extends TestSegments {
   tables: TableService;
@@ -35,6 +35,7 @@ function open(t: TestContext): Fixture {
   const again = (): TableService => {
     const tables = new TableService({
       ...parts,
+      queries: openQueries(t, parts.folder),
       plans: {
         active: async ({ resource } = {}) => f.active.filter((p) => p.resource === resource),
         taskType: (name) => {

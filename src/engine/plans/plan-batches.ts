@@ -1,7 +1,6 @@
 /** A batch as the task it is, and the task's end as the batch sees it. */
 import type { BatchEnd } from '../../core/decide-plan.ts';
 import type { Submission } from '../../core/decide-task.ts';
-import { DEFAULT_RETRY } from '../../core/definition.ts';
 import type { TaskGraph } from '../../core/graph.ts';
 import type { NewNode } from '../../core/grow.ts';
 import { type Plan, TIMED_OUT_BATCH, batchName } from '../../core/plan.ts';
@@ -9,9 +8,6 @@ import { emptyShape } from '../../core/shape.ts';
 import { Step } from '../../core/step-states.ts';
 import { Task } from '../../core/task-states.ts';
 import { type PlanSubtask, type TaskTypeTraits, subtaskHandler } from '../plan-port.ts';
-
-/** What failed comes again in a later batch, with its neighbours: that is its retry. */
-const ONE_ATTEMPT = { ...DEFAULT_RETRY, maxAttempts: 1 };
 
 /** Property `taskBatchTimeoutSeconds`: after so long a batch ends, its open subtasks as failed. Default: none. */
 function batchTimeoutMs(plan: Plan): number {
@@ -23,7 +19,7 @@ export function batchSubmission(id: number, plan: Plan, subtasks: readonly PlanS
   const shape = emptyShape('record', batchTimeoutMs(plan));
   const nodes: NewNode[] = [];
   for (const s of subtasks) {
-    const definition: NewNode['definition'] = { name: s.name, handler: subtaskHandler(plan.taskType), retry: traits?.retry ?? ONE_ATTEMPT };
+    const definition: NewNode['definition'] = { name: s.name, handler: subtaskHandler(plan.taskType), ...(traits?.retry === undefined ? {} : { retry: traits.retry }) };
     if (traits?.timeoutMs !== undefined) definition.timeoutMs = traits.timeoutMs;
     if (s.priority !== undefined) definition.priority = s.priority;
     if (s.units !== 1) {

@@ -21,9 +21,11 @@ export interface TickMark {
 
 export type Done = (e: TuttiError | null) => void;
 
-/** `doubtful`: a commit that held it had an unknown outcome, so it may have been carried out already. */
-export type PlanCommand = { doubtful?: boolean } & /** `passes`: a one-shot run that a live plan does not hold up. */
-(
+/**
+ * `doubtful`: a commit that held it had an unknown outcome, so it may have been carried out already. `passes`: a one-shot run that a live plan
+ * does not hold up.
+ */
+export type PlanCommand = { doubtful?: boolean } & (
   | { kind: 'create'; plan: Plan; passes: boolean; tick: TickMark | null; done: (e: TuttiError | null, live?: Plan) => void }
   | { kind: 'answer'; plan: number; token: number; answer: PlanAnswer; submission: Submission | null; items: PreparedItems | null }
   | { kind: 'abort'; plan: number; message: string; done: Done }

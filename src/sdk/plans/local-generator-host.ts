@@ -17,8 +17,9 @@ import type { HandlerDefinition } from '../handler-registry.ts';
 import { failureOf } from '../worker/attempt-failure.ts';
 import { Breather } from './breather.ts';
 import { batchOutcomeOf, planContextOf } from './plan-context.ts';
+import { oneTry } from './one-try.ts';
 import { type AnswerLimits, DEFAULT_ANSWER_LIMITS, readAnswer } from './read-answer.ts';
-import type { AnyTaskType, PlanContext } from './task-type.ts';
+import type { AnyTaskType, PlanContext, SubtaskContext } from './task-type.ts';
 import { traitsOf } from './task-type-traits.ts';
 
 export interface GeneratorHostOptions {
@@ -204,7 +205,7 @@ export class LocalGeneratorHost implements GeneratorHost {
 /** The code of a subtask as a handler. */
 const handlerOf = ({ type, traits }: Entry): HandlerDefinition => ({
   name: subtaskHandler(traits.name),
-  code: (ctx) => type.subtask(ctx) as unknown,
+  code: type.retry === undefined ? oneTry((ctx: SubtaskContext<never>) => type.subtask(ctx) as unknown) : (ctx) => type.subtask(ctx) as unknown,
   meta: { source: `task type ${traits.name}`, description: `A subtask of ${traits.name}` },
 });
 

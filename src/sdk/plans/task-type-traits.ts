@@ -6,6 +6,7 @@ import { showValue } from '../../core/show-value.ts';
 import type { PlanFailurePolicy, TaskTypeTraits } from '../../engine/plan-port.ts';
 import { type Duration, parseDuration } from '../duration.ts';
 import { type RetryOptions, retryPolicyOf } from '../step-options.ts';
+import { LOST_TRIES } from './one-try.ts';
 import type { AnyTaskType, TaskTypeDefinition } from './task-type.ts';
 
 /** No `_`: the id of a plan is `<resource>__<type>__<uuid>`. */
@@ -85,7 +86,7 @@ export function traitsOf(type: AnyTaskType): TaskTypeTraits {
     hasEnd: type.onPlanEnd !== undefined,
     failurePolicy: policyOf(type.failurePolicy, wrong),
     callTimeoutMs,
-    ...(type.retry === undefined ? {} : { retry: retryOf(type.retry, wrong) }),
+    retry: type.retry === undefined ? LOST_TRIES : retryOf(type.retry, wrong),
     ...(type.timeout === undefined ? {} : { timeoutMs: durationOf('timeout', type.timeout, 0, MAX_STEP_MS, wrong) }),
   };
 }

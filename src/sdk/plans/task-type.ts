@@ -156,7 +156,10 @@ export interface TaskTypeDefinition<State = unknown, Input = unknown, Result = u
   callTimeout?: Duration;
   /** What runs for each subtask, as the handler `plan/<name>`. `ctx.input` is the subtask's input. */
   subtask: (ctx: SubtaskContext<Input>) => Result | Promise<Result>;
-  /** Default: one attempt, since what failed comes again in a later batch. Where it is given, what it leaves out is as for any step. */
+  /**
+   * Default: what a subtask throws is final, since what failed comes again in a later batch; a try that was lost with its process is made
+   * again, three in all. Where it is given, what it leaves out is as for any step.
+   */
   retry?: RetryOptions;
   /** Limit of one attempt of a subtask. Default: none. */
   timeout?: Duration;

@@ -7,8 +7,9 @@ import { TuttiError } from '../../core/errors.ts';
 import { initial } from './migrations/001-initial.ts';
 import { stateIndexes } from './migrations/002-state-indexes.ts';
 import { liveGraphs } from './migrations/003-live-graphs.ts';
-import { schedules } from './migrations/005-schedules.ts';
 import { plans } from './migrations/004-plans.ts';
+import { schedules } from './migrations/005-schedules.ts';
+import { reruns } from './migrations/006-reruns.ts';
 
 export interface Migration {
   /** From 1, without gaps. */
@@ -18,7 +19,7 @@ export interface Migration {
   sql: string;
 }
 
-export const MIGRATIONS: readonly Migration[] = [initial, stateIndexes, liveGraphs, plans, schedules];
+export const MIGRATIONS: readonly Migration[] = [initial, stateIndexes, liveGraphs, plans, schedules, reruns];
 
 const refuse = (path: string, message: string): never => {
   throw new TuttiError('STORE_UNUSABLE', `the store file ${path} ${message}`, { field: 'store', details: { path } });

@@ -146,10 +146,11 @@ export class PlanRows {
     if (fromVersion === null) {
       // `select` and not `values`: items of a resource that is gone are refused.
       done = this.#run(
-        'insert into resource_items(resource, key, version, body) select ?1, ?2, 1, ?3 where exists (select 1 from resources where incarnation = ?1)',
+        'insert into resource_items(resource, key, version, body) select ?, ?, 1, ? where exists (select 1 from resources where incarnation = ?)',
         resource,
         key,
         body,
+        resource,
       );
     } else if (body === null) done = this.#run('delete from resource_items where resource = ? and key = ? and version = ?', resource, key, fromVersion);
     else

@@ -11,15 +11,22 @@ const TICK_COLUMNS = 'schedule, at, state, manual, task, plan, reason, message, 
 /** Called inside the transaction. */
 export function writeSchedules(c: ChangeSet, statement: (sql: string) => StatementSync): void {
   for (const s of c.schedules)
-    statement(
-      'insert into schedules(id, key, definition, input, paused, next_at, version, created_at, updated_at) values (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?7)',
-    ).run(s.id, s.key, s.definition, s.input, Number(s.paused), s.nextAt, s.createdAt);
+    statement('insert into schedules(id, key, definition, input, paused, next_at, version, created_at, updated_at) values (?, ?, ?, ?, ?, ?, 1, ?, ?)').run(
+      s.id,
+      s.key,
+      s.definition,
+      s.input,
+      Number(s.paused),
+      s.nextAt,
+      s.createdAt,
+      s.createdAt,
+    );
   for (const s of c.scheduleUpdates) {
     const { definition: d } = s;
     const done = statement(
-      `update schedules set paused = ?, next_at = ?, version = version + 1, definition = coalesce(?3, definition),
-         input = case when ?3 is null then input else ?4 end, updated_at = coalesce(?5, updated_at) where id = ?6 and version = ?7`,
-    ).run(Number(s.paused), s.nextAt, d?.definition ?? null, d?.input ?? null, d?.updatedAt ?? null, s.id, s.fromVersion);
+      `update schedules set paused = ?, next_at = ?, version = version + 1, definition = coalesce(?, definition),
+         input = case when ? is null then input else ? end, updated_at = coalesce(?, updated_at) where id = ? and version = ?`,
+    ).run(Number(s.paused), s.nextAt, d?.definition ?? null, d?.definition ?? null, d?.input ?? null, d?.updatedAt ?? null, s.id, s.fromVersion);
     if (done.changes !== 1) lost(`schedule ${s.id}`);
   }
   for (const s of c.scheduleRemovals) {
@@ -48,10 +55,10 @@ export function writeSchedules(c: ChangeSet, statement: (sql: string) => Stateme
   }
   for (const p of c.tickPrunes)
     statement(
-      `delete from schedule_ticks where schedule = ?1 and state > 0
-         and at < (select at from schedule_ticks where schedule = ?1 order by at desc limit 1 offset ?2 - 1)
+      `delete from schedule_ticks where schedule = ? and state > 0
+         and at < (select at from schedule_ticks where schedule = ? order by at desc limit 1 offset ? - 1)
          and not exists (select 1 from tasks t where t.id = schedule_ticks.task and t.completed_at is null)`,
-    ).run(p.schedule, p.keep);
+    ).run(p.schedule, p.schedule, p.keep);
 }
 
 const lost = (what: string): never => {

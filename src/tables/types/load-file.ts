@@ -34,6 +34,8 @@ export interface LoadResult {
 
 /** One file's share of the commit that its batch ends with. */
 const MAX_SEGMENTS = 1_000;
+/** Bytes up to which a file is no work for several threads: the files of a batch are read side by side instead. */
+const SMALL_FILE = 16 * 2 ** 20;
 
 export async function loadFile(x: TableTaskContext, i: LoadInput, signal: AbortSignal): Promise<LoadResult> {
   const full = path.join(i.folder, i.path);
@@ -41,7 +43,7 @@ export async function loadFile(x: TableTaskContext, i: LoadInput, signal: AbortS
   if (!isInside(i.folder, await realpath(full))) throw new Error(`${i.path}: it lies outside of ${i.folder}`);
   await checkUnchanged(full, i);
   const table = await x.segments.table(i.resource);
-  const segments = i.size === 0 ? [] : await x.duck.session((s) => convert(x, s, full, i, table, signal), { signal });
+  const segments = i.size === 0 ? [] : await x.duck.session((s) => convert(x, s, full, i, table, signal), { signal, small: i.size <= SMALL_FILE });
   await checkUnchanged(full, i);
   return { kind: 'load', rows: segments.reduce((sum, s) => sum + s.file.rows, 0), schemaVersion: table.schema.version, segments };
 }

@@ -20,6 +20,8 @@ describe('what the engine is told of a task type', () => {
       hasEnd: false,
       failurePolicy: { thresholdPercent: 100, maxFailedBatches: 3, maxBarrenBatches: 3 },
       callTimeoutMs: 60_000,
+      // What it throws is final (oneTry); these are for processes that die.
+      retry: { retryable: true, maxAttempts: 3, backoff: 'none', baseMs: 1000, maxMs: 30_000, jitter: 0 },
     });
   });
 

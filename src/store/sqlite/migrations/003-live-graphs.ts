@@ -10,9 +10,7 @@ export const liveGraphs: Migration = {
   name: 'live graphs',
   sql: `
 alter table steps add column phase_attempts integer not null default 0 check (phase_attempts >= 0);
-alter table steps add column first_started_at integer;
 alter table tasks add column key text;
-alter table tasks add column reopening text;
 alter table dead_letters add column resolution text;
 create unique index tasks_live_key on tasks(coalesce(template, -1), key) where key is not null and completed_at is null;
 create index tasks_by_key on tasks(key) where key is not null;

@@ -29,7 +29,8 @@ test('the demo completes both samples and exits 0, though its port is taken', as
   assert.match(ran.out, /process_payment +complete +2\/5/);
   assert.match(ran.out, /✔ reports\/index_folder@1\.0\.0 +\S* *complete/);
   assert.match(ran.out, /4 orders shipped for 405\.20 EUR/);
-  assert.match(ran.out, /every task completed/);
+  assert.match(ran.out, /FileIngestionTask  batch 18  COMPLETED  3 of 3 complete/);
+  assert.match(ran.out, /every task and plan completed/);
   const report = readFileSync(join(cwd, '.tutti/report.md'), 'utf8');
   assert.match(report, /\| TypeScript \| [\d,]+ \| [\d,]+ \| [\d,]+ \|/);
   assert.match(report, /## Largest files/);

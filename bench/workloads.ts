@@ -9,6 +9,7 @@ import { diskWorkload } from './workloads/disk.ts';
 import { drainWorkload } from './workloads/drain.ts';
 import { fanoutWorkload } from './workloads/fanout.ts';
 import { historyWorkload } from './workloads/history.ts';
+import { ingestWorkload } from './workloads/ingest.ts';
 import { latencyWorkload } from './workloads/latency.ts';
 import { memoryWorkload } from './workloads/memory.ts';
 import { planChainWorkload } from './workloads/plan-chain.ts';
@@ -31,6 +32,7 @@ export const WORKLOADS: readonly Workload[] = [
   bigTreeWorkload,
   childrenWorkload,
   planChainWorkload,
+  ingestWorkload,
   historyWorkload,
   stallWorkload,
   stallPlainWorkload,

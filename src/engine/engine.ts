@@ -17,6 +17,7 @@ import { ColdReady } from './cold-ready.ts';
 import type { FinalizeCommand, ResultCommand } from './commands.ts';
 import { Copies } from './copies.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { type Counted, engineHealth, engineMetrics } from './engine-metrics.ts';
 import type { EngineParts } from './engine-parts.ts';
 import { ElementIds } from './element-ids.ts';
 import { endTask } from './end-task.ts';
@@ -24,7 +25,6 @@ import { Events } from './events.ts';
 import { explainSteps } from './explaining.ts';
 import type { EngineFacade, EngineHealth, EngineMetrics, TemplateRegistration } from './facade.ts';
 import { GraphCache } from './graph-cache.ts';
-import { graphCounts } from './graph-counts.ts';
 import { GraphIntake, isSettled } from './graph-intake.ts';
 import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Host } from './host.ts';
 import { Outcomes, failureOf } from './outcomes.ts';
@@ -699,59 +699,30 @@ export class Engine implements EngineFacade {
 
   // Operation
 
-  metrics(): EngineMetrics {
-    const { dispatcher, graphs, queue } = this.#parts;
-    const { stopping, ...counts } = graphCounts(graphs.values());
-    const { total, used } = dispatcher.slots;
-    const r = this.#results;
+  get #counted(): Counted {
     return {
-      actors: [
-        this.#requests.inbox.metrics(),
-        this.#enqueuer.inbox.metrics(),
-        r.inbox.metrics(),
-        this.#plans.keeper.inbox.metrics(),
-        this.#finalizer.inbox.metrics(),
-      ],
-      turns: this.#loop.turns,
-      turnRows: this.#loop.rows,
-      turnSeconds: this.#loop.seconds,
-      commitSeconds: this.#loop.commitSeconds,
-      commitFailures: this.#loop.commitFailures,
-      ...counts,
-      submitted: this.#requests.submitted,
-      finished: { ...this.#finished },
-      attempts: {
-        started: this.#enqueuer.started,
-        completed: r.completed,
-        failed: r.failed,
-        retried: r.retried,
-        timedOut: this.#enqueuer.timedOut,
-        lost: this.#finalizer.lost,
-        late: r.late,
-      },
-      slots: { total, used, stopping },
-      cachedSteps: graphs.steps,
-      reconcilerRepairs: this.#reconciler.repairs,
-      retentionRemoved: this.#retention.removed,
-      hookErrors: dispatcher.hookErrors,
-      callbackErrors: this.#events.callbacks.errors,
-      ready: queue.size,
-      schedules: this.schedules.metrics(),
+      parts: this.#parts,
+      loop: this.#loop,
+      requests: this.#requests,
+      results: this.#results,
+      enqueuer: this.#enqueuer,
+      finalizer: this.#finalizer,
+      plans: this.#plans.keeper,
     };
   }
 
+  metrics(): EngineMetrics {
+    return engineMetrics(this.#counted, {
+      finished: { ...this.#finished },
+      reconcilerRepairs: this.#reconciler.repairs,
+      retentionRemoved: this.#retention.removed,
+      callbackErrors: this.#events.callbacks.errors,
+      schedules: this.schedules.metrics(),
+    });
+  }
+
   health(): EngineHealth {
-    const { writable, lastFailure } = this.#loop;
-    const { total, used } = this.#parts.dispatcher.slots;
-    const requests = this.#requests.inbox;
-    return {
-      status: this.#status === 'ready' && !writable ? 'degraded' : this.#status,
-      checks: [
-        { name: 'store', ok: writable, message: writable ? this.#store.description : (lastFailure ?? 'cannot be written') },
-        { name: 'inbox', ok: !requests.full, message: `${requests.depth} of ${requests.capacity} submissions waiting` },
-        { name: 'workers', ok: total > 0, message: `${used} of ${total} slots in use` },
-      ],
-    };
+    return engineHealth(this.#counted, this.#status);
   }
 
   /** For tests and tools: one retention sweep, one reconciler slice. */

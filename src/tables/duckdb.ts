@@ -47,13 +47,8 @@ export interface SandboxOptions {
   folders?: readonly string[];
 }
 
-/**
- * DuckDB works on the four threads that Node keeps for files as well: one of them stays free, so that long queries cannot hold up an fsync, and
- * neither tasks nor callers can take all the others.
- */
-const AT_ONCE = 3;
-const SESSIONS_AT_ONCE = 2;
-const SANDBOXES_AT_ONCE = 2;
+/** DuckDB works on the four threads that Node keeps for files as well: one of them stays free, so that long work cannot hold up an fsync. */
+const SESSIONS_AT_ONCE = 3;
 /** An interrupt that meets a statement before it has begun is lost, so it is said again until the statement is over. */
 const INTERRUPT_AGAIN_MS = 20;
 
@@ -173,9 +168,7 @@ interface OpenDuck {
 
 export class Duck {
   readonly #o: DuckOptions;
-  readonly #all = new Gate(AT_ONCE);
   readonly #gate = new Gate(SESSIONS_AT_ONCE);
-  readonly #sandboxes = new Gate(SANDBOXES_AT_ONCE);
   #opened: Promise<OpenDuck> | null = null;
   readonly #closing = new AbortController();
   #folders = 0;
@@ -206,7 +199,7 @@ export class Duck {
    * instance of one thread and a quarter of the memory, which takes a third less of the processor where many small files are read one by one.
    */
   async session<T>(work: (s: DuckSession) => Promise<T>, o: { signal?: AbortSignal; small?: boolean } = {}): Promise<T> {
-    return this.#passing(this.#gate, o.signal, async (signal) => {
+    return this.#passing(o.signal, async (signal) => {
       const { duck, instance, small } = await this.#open();
       return connected(o.small === true ? small : instance, (c) => work(new DuckSession(c, duck, this.#o.timer, signal)));
     });
@@ -221,7 +214,7 @@ export class Duck {
     work: (s: DuckSession) => Promise<T>,
     o: { signal?: AbortSignal; before?: (s: DuckSession) => Promise<void> } = {},
   ): Promise<T> {
-    return this.#passing(this.#sandboxes, o.signal, async (signal) => {
+    return this.#passing(o.signal, async (signal) => {
       const { duck } = await this.#open();
       const temp = path.join(this.#o.tempFolder, `sandbox-${++this.#folders}`);
       const instance = await duck.DuckDBInstance.create(':memory:', this.#settings(temp, this.#quarter));
@@ -247,7 +240,7 @@ export class Duck {
   async close(): Promise<void> {
     this.#closing.abort(new TuttiError('SHUTTING_DOWN', 'DuckDB is closed.'));
     const opened = this.#opened;
-    await Promise.all([this.#gate.empty(), this.#sandboxes.empty()]);
+    await this.#gate.empty();
     if (opened === null) return;
     // What could not be opened has been reported to whoever asked for it.
     const open = await opened.catch(() => null);
@@ -256,9 +249,9 @@ export class Duck {
     rmSync(this.#o.tempFolder, { recursive: true, force: true });
   }
 
-  #passing<T>(gate: Gate, given: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  #passing<T>(given: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const signal = given === undefined ? this.#closing.signal : AbortSignal.any([given, this.#closing.signal]);
-    return gate.pass(() => this.#all.pass(() => work(signal), signal), signal);
+    return this.#gate.pass(() => work(signal), signal);
   }
 
   get #quarter(): number {

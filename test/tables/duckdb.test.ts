@@ -70,14 +70,14 @@ test('a statement is interrupted when its signal is aborted, and the connection 
 test('who waits for a free session leaves the queue when aborted', async (t) => {
   const duck = openDuck(t);
   const release: (() => void)[] = [];
-  const held = [0, 1].map(() => duck.session(() => new Promise<void>((resolve) => release.push(resolve))));
+  const held = [0, 1, 2].map(() => duck.session(() => new Promise<void>((resolve) => release.push(resolve))));
   const stop = new AbortController();
   const waiting = duck.rows('SELECT 1', [], { signal: stop.signal });
   const patient = duck.rows('SELECT 2 AS a');
   stop.abort(new Error('gone'));
   await assert.rejects(waiting, /gone/);
-  // Both hold a session by now, or are about to.
-  while (release.length < 2) await new Promise<void>((resolve) => setImmediate(resolve));
+  // They hold a session by now, or are about to.
+  while (release.length < 3) await new Promise<void>((resolve) => setImmediate(resolve));
   for (const done of release) done();
   await Promise.all(held);
   assert.deepEqual(await patient, [{ a: 2 }]);

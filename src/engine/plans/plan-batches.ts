@@ -19,7 +19,11 @@ export function batchSubmission(id: number, plan: Plan, subtasks: readonly PlanS
   const shape = emptyShape('record', batchTimeoutMs(plan));
   const nodes: NewNode[] = [];
   for (const s of subtasks) {
-    const definition: NewNode['definition'] = { name: s.name, handler: subtaskHandler(plan.taskType), ...(traits?.retry === undefined ? {} : { retry: traits.retry }) };
+    const definition: NewNode['definition'] = {
+      name: s.name,
+      handler: subtaskHandler(plan.taskType),
+      ...(traits?.retry === undefined ? {} : { retry: traits.retry }),
+    };
     if (traits?.timeoutMs !== undefined) definition.timeoutMs = traits.timeoutMs;
     if (s.priority !== undefined) definition.priority = s.priority;
     if (s.units !== 1) {

@@ -8,6 +8,7 @@ import { syncFolder } from '../segments.ts';
 import { quoteName, quotePath, quoteText } from '../sql-text.ts';
 import { columnsOf } from '../table-schema.ts';
 import { filesBelow, syncFile, writeWhole } from './durable-files.ts';
+import { existingFolder } from './local-folder.ts';
 import type { TableTaskContext } from './table-task-context.ts';
 
 export const EXPORT_FORMATS = ['parquet', 'csv'] as const;
@@ -72,6 +73,7 @@ export async function stageSegment(x: TableTaskContext, i: StageInput, signal: A
   if (stored === null) return { kind: 'stage', staged: null, rows: 0, bytes: 0 };
   const parent = path.join(i.root, '_staging', i.plan);
   await mkdir(parent, { recursive: true });
+  await existingFolder('outputDirURI', parent, x.outputRoots);
   const folder = await mkdtemp(path.join(parent, `${i.name.slice(0, 60)}.`));
   const table = await x.segments.table(i.resource);
   const columns = new Map(table.schema.columns.map((c) => [c.name.toLowerCase(), c.name]));

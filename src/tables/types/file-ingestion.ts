@@ -71,7 +71,7 @@ export function fileIngestion(x: TableTaskContext): TaskTypeDefinition<Ingestion
 
     async startPlan(ctx) {
       const o = settingsOf(ctx);
-      const folder = await existingFolder('inputDirURI', o.folder);
+      const folder = await existingFolder('inputDirURI', o.folder, x.inputRoots);
       const swap = o.consistency === 'swap';
       const current = await currentSwap(ctx);
       const set = swap ? planUuid(ctx.planId) : current;
@@ -146,7 +146,7 @@ export function fileIngestion(x: TableTaskContext): TaskTypeDefinition<Ingestion
     },
 
     retry: LOST_TRIES,
-    subtask: oneTry(async ({ input, signal }) => (input.kind === 'load' ? loadFile(x, input, signal) : { kind: 'remove', gone: await missingFiles(input) })),
+    subtask: oneTry(async ({ input, signal }) => (input.kind === 'load' ? loadFile(x, input, signal) : { kind: 'remove', gone: await missingFiles(x, input) })),
   });
 
   async function pickFiles(ctx: Context, o: IngestionSettings, s: IngestionState, limit: number): Promise<{ answer: Answer | null }> {

@@ -69,7 +69,8 @@ async function convert(
     whole = await x.segments.write(table, { name: i.name, select: `SELECT ${source.select} FROM ${source.from}`, signal, session: s });
   } catch (e) {
     signal.throwIfAborted();
-    throw new Error(showProblem(i.path, await fileProblem(e, s, full, source, table.schema.columns)), { cause: e });
+    // Not with its cause, which would be shown behind it: it is the same at length.
+    throw new Error(showProblem(i.path, await fileProblem(e, s, full, source, table.schema.columns)));
   }
   if (whole === null) return [];
   if (whole.rows <= i.maxRows) return [{ name: i.name, file: whole }];

@@ -2,7 +2,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { PermanentError } from '../../sdk/handler-errors.ts';
+import { PermanentError, isPermanent } from '../../sdk/handler-errors.ts';
 
 /** An absolute path; null: it is the address of something else. */
 export function localPath(uri: string): string | null {
@@ -20,12 +20,17 @@ export function localPath(uri: string): string | null {
 
 export const NOT_LOCAL = 'must be a folder of this machine, as a path or file:// address';
 
-/** The folder itself, whatever links lead to it. One that is not there is never taken for an empty one. */
-export async function existingFolder(key: string, folder: string): Promise<string> {
+/** The folder itself, whatever links lead to it, which must lie below one of the roots. One that is not there is never taken for an empty one. */
+export async function existingFolder(key: string, folder: string, roots: readonly string[] | null): Promise<string> {
   try {
     const real = await realpath(folder);
+    // A root may be reached by a link, too; one that is not there has nothing below it.
+    const own = roots === null ? null : await Promise.all(roots.map(async (r) => realpath(r).catch(() => r)));
+    if (!isAllowed(real, own))
+      throw new PermanentError(`${key}: ${folder} leads to ${real}, which lies below none of the folders that may be used`, { code: 'folder_forbidden' });
     if ((await stat(real)).isDirectory()) return real;
   } catch (e) {
+    if (isPermanent(e)) throw e;
     throw new PermanentError(`${key}: the folder ${folder} cannot be read (${String((e as NodeJS.ErrnoException).code)})`, {
       code: 'folder_unreadable',
       cause: e,

@@ -4,10 +4,11 @@ import path from 'node:path';
 import { isWanted } from './folder-listings.ts';
 import type { RemoveInput } from './ingestion-state.ts';
 import { existingFolder } from './local-folder.ts';
+import type { TableTaskContext } from './table-task-context.ts';
 
 /** Keys of those that are not there, or not what the table is made from any more. */
-export async function missingFiles(i: RemoveInput): Promise<string[]> {
-  await existingFolder('inputDirURI', i.folder);
+export async function missingFiles(x: TableTaskContext, i: RemoveInput): Promise<string[]> {
+  await existingFolder('inputDirURI', i.folder, x.inputRoots);
   const gone: string[] = [];
   for (const { key, path: file } of i.files) {
     let there = isWanted(file, i.include, i.exclude);

@@ -17,6 +17,6 @@ export const oneTry =
     } catch (e) {
       // The process is on its way down, or the attempt is: that says nothing about the input.
       if (ctx.signal.aborted) throw e;
-      throw new PermanentError(e instanceof Error ? e.message : String(e), { code: 'subtask_failed', cause: e });
+      throw new PermanentError(e instanceof Error ? e.message : String(e), { code: 'subtask_failed' });
     }
   };

@@ -63,7 +63,10 @@ test('files are loaded, purged and altered by plans; the numbers add up', async 
     ],
   );
   assert.deepEqual([ingested.inputsToProcess, ingested.inputsProcessed, ingested.inputsBeingProcessed, ingested.inputUnit], [25, 24, 0, 'files']);
-  assert.match(ingested.statusMessage, /24 files loaded \(48 rows\); 1 file given up: f007\.csv, line 2, column id: Could not convert string "seven"/);
+  assert.match(
+    ingested.statusMessage,
+    /24 files loaded \(48 rows\); 1 file given up: f007\.csv, line 2, column id: Could not convert string "seven" to 'BIGINT'\.$/,
+  );
   assert.equal(ingested.customStats?.failedFiles, '1');
   assert.deepEqual(await rows(tutti, 'SELECT count(*), count(DISTINCT id) FROM trips'), [[48, 48]]);
 

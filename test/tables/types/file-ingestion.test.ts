@@ -1,21 +1,11 @@
 import assert from 'node:assert/strict';
-import { rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileIngestion } from '../../../src/tables/types/file-ingestion.ts';
-import { type DrivenPlan, type RunOptions, drivePlan } from './plan-driver.ts';
-import { type TaskTable, taskTable } from './task-table.ts';
-
-const COLUMNS = { id: 'BIGINT', name: 'VARCHAR' };
-
-const ingest = (t: TaskTable, settings: Record<string, string> = {}, run: RunOptions = {}): Promise<DrivenPlan> =>
-  drivePlan({ resources: t.resources, type: fileIngestion(t.x), resource: t.id, settings: { inputDirURI: t.input, ...settings }, createdAt: t.clock.now }, run);
-
-const two = { tableMaxNumTasks: '2' };
-const names = (plan: DrivenPlan): string[][] => plan.batches.map((b) => b.inputs.map((i) => (i as { path?: string }).path ?? 'removal'));
-const touch = (file: string, seconds: number): void => utimesSync(file, seconds, seconds);
-
-const ids = async (t: TaskTable): Promise<unknown[]> => (await t.rows('SELECT id FROM t ORDER BY id')).map((r) => r.id);
+import { COLUMNS, ids, ingest, names, touch, two } from './ingest.ts';
+import { type DrivenPlan, drivePlan } from './plan-driver.ts';
+import { taskTable } from './task-table.ts';
 
 for (const twice of [false, true]) {
   test(`§14.13: 25 files in batches of 10 are loaded once each${twice ? ', with every call made twice' : ''}`, async (t) => {
@@ -213,105 +203,6 @@ test('consistent push: the segments of a batch are seen together or not at all',
   assert.match(plan.message, /4 files loaded \(4 rows\); 1 file given up: f2\.csv, line 2, column id/);
 });
 
-const swap = { consistentPushSwapEnabled: 'true', ...two };
-
-for (const twice of [false, true]) {
-  test(`§14.20: a full swap switches the whole table once, at the plan's end${twice ? ', with every call made twice' : ''}`, async (t) => {
-    const table = await taskTable(t, COLUMNS);
-    table.file('old.csv', 'id\n1\n2\n');
-    await ingest(table, { mode: 'sync' });
-    rmSync(path.join(table.input, 'old.csv'));
-    for (const n of [5, 6, 7]) table.file(`f${n}.csv`, `id\n${n}\n`);
-    const seen: unknown[][] = [];
-    const look = async (): Promise<void> => void seen.push(await ids(table));
-    const plan = await ingest(table, swap, { twice, beforeFinish: look, beforeEnd: look });
-    assert.deepEqual(
-      seen,
-      [
-        [1, 2],
-        [1, 2],
-        [1, 2],
-      ],
-      'the old table is seen until the end',
-    );
-    assert.equal(plan.status, 'COMPLETED');
-    assert.match(plan.message, /3 files loaded \(3 rows\)\. The table has switched to swap /);
-    assert.deepEqual(await ids(table), [5, 6, 7]);
-    const items = await table.resources.items(table.id);
-    assert.equal(items.filter((i) => i.key.startsWith('segment/')).length, 3);
-    assert.equal(items.find((i) => i.key === 'current-swap')?.version, 1, 'one switch');
-    assert.equal(items.filter((i) => i.key.startsWith('file/')).length, 3, 'and the registry with it');
-    // A mirror that comes after goes on from the swap.
-    rmSync(path.join(table.input, 'f5.csv'));
-    table.file('f8.csv', 'id\n8\n');
-    const later = await ingest(table, { mode: 'sync' }, { twice });
-    assert.deepEqual(names(later), [['f8.csv'], ['removal']]);
-    assert.deepEqual(await ids(table), [6, 7, 8]);
-    await ingest(table, swap, { twice });
-    assert.deepEqual(await ids(table), [6, 7, 8]);
-    assert.equal((await table.resources.item(table.id, 'current-swap'))?.version, 2);
-  });
-}
-
-test('a swap whose end is asked for again after its commit does not happen twice', async (t) => {
-  const table = await taskTable(t, COLUMNS);
-  table.file('a.csv', 'id\n1\n');
-  const type = fileIngestion(table.x);
-  const uuid = 'same-uuid';
-  await drivePlan({ resources: table.resources, type, resource: table.id, settings: { inputDirURI: table.input, ...swap }, uuid });
-  const state = { round: 1, set: uuid, swap: true, complete: true, failed: { known: {}, more: 0 }, files: 1 };
-  const ctx = {
-    planId: `x__${type.name}__${uuid}`,
-    state,
-    item: (key: string) => table.resources.item(table.id, key),
-    items: (q: never) => table.resources.items(table.id, q),
-  };
-  assert.equal(await type.onPlanEnd?.(ctx as never, 'COMPLETED', 'm'), undefined);
-});
-
-for (const how of ['aborted', 'failed', 'once'] as const) {
-  test(`a swap that is not whole (${how}) leaves the table as it was, and nothing of itself`, async (t) => {
-    const table = await taskTable(t, COLUMNS);
-    table.file('old.csv', 'id\n1\n');
-    await ingest(table);
-    for (const n of [2, 3, 4]) table.file(`f${n}.csv`, `id\n${n === 4 && how === 'failed' ? 'x' : n}\n`);
-    const plan = await ingest(table, swap, how === 'aborted' ? { abortAfter: 1 } : how === 'once' ? { once: true } : {});
-    assert.equal(plan.status, { aborted: 'CANCELLED', failed: 'FAILED', once: 'COMPLETED' }[how]);
-    if (how === 'failed') assert.match(plan.message, /^No swap: 1 file given up: f4\.csv, line 2/);
-    assert.deepEqual(await ids(table), [1]);
-    const items = await table.resources.items(table.id);
-    assert.deepEqual(
-      items.map((i) => i.key.split('/')[0]),
-      ['file', 'garbage', 'garbage', ...(how === 'failed' ? ['garbage'] : []), 'segment'],
-    );
-  });
-}
-
-test('a one-shot swap of a folder that fits one batch switches', async (t) => {
-  const table = await taskTable(t, COLUMNS);
-  table.file('a.csv', 'id\n1\n');
-  table.file('b.csv', 'id\n2\n');
-  await ingest(table, swap, { once: true });
-  assert.deepEqual(await ids(table), [1, 2]);
-});
-
-test('what an older swap left behind is removed by a later plan, once it is a day old', async (t) => {
-  const table = await taskTable(t, COLUMNS);
-  await table.addSegment('dead', 'SELECT 99 AS id, NULL AS name', { swap: 'dead-swap', createdAt: table.clock.now });
-  await table.resources.change(table.id, {
-    put: [{ key: 'file/dead-swap/a.csv', body: { path: 'a.csv', size: 1, mtimeMs: 1, rows: 1, segments: ['dead'], at: table.clock.now } }],
-  });
-  table.file('a.csv', 'id\n1\n');
-  await ingest(table);
-  assert.ok(await table.resources.item(table.id, 'segment/dead'), 'it may be of a run that goes on');
-  table.clock.now += 25 * 3_600_000;
-  table.file('b.csv', 'id\n2\n');
-  await ingest(table);
-  assert.equal(await table.resources.item(table.id, 'segment/dead'), null);
-  assert.equal(await table.resources.item(table.id, 'file/dead-swap/a.csv'), null);
-  assert.deepEqual(await ids(table), [1, 2]);
-});
-
 test('two one-shot runs over the same files load them once', async (t) => {
   const table = await taskTable(t, COLUMNS);
   table.file('a.csv', 'id\n1\n');
@@ -344,6 +235,17 @@ test('a batch that nobody saw the end of is loaded again', async (t) => {
   assert.deepEqual(names(plan), [['f1.csv', 'f2.csv'], ['f3.csv'], ['f1.csv', 'f2.csv']]);
   assert.deepEqual(await ids(table), [1, 2, 3]);
   assert.equal(plan.stats.failedFiles, '0');
+});
+
+test('a link in an allowed folder leads to no other', async (t) => {
+  const table = await taskTable(t, COLUMNS);
+  symlinkSync(table.folder, path.join(table.input, 'out'));
+  symlinkSync(table.input, path.join(table.folder, 'in'));
+  table.file('a.csv', 'id\n1\n');
+  const type = fileIngestion({ ...table.x, inputRoots: [path.join(table.folder, 'in')] });
+  const run = (inputDirURI: string): Promise<DrivenPlan> => drivePlan({ resources: table.resources, type, resource: table.id, settings: { inputDirURI } });
+  await assert.rejects(run(path.join(table.folder, 'in', 'out')), /inputDirURI: .* leads to .*, which lies below none of the folders that may be used$/);
+  assert.equal((await run(path.join(table.folder, 'in'))).stats.files, '1');
 });
 
 test('settings that cannot be are refused by name', async (t) => {

@@ -1,0 +1,89 @@
+/** Files into a table: a plan of FileIngestionTask against one plain COPY of the same files by DuckDB with the same memory and cores. */
+import { mkdirSync, openSync, writeSync, closeSync, rmSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Tutti } from '../../src/main.ts';
+import { Duck } from '../../src/tables/duckdb.ts';
+import { quotePath } from '../../src/tables/sql-text.ts';
+import { atLeast, verify, type Workload } from '../workload.ts';
+
+const ROWS = 12_500;
+const COLUMNS = [
+  { name: 'id', type: 'BIGINT' },
+  { name: 'at', type: 'TIMESTAMP' },
+  { name: 'name', type: 'VARCHAR' },
+  { name: 'amount', type: 'DOUBLE' },
+  { name: 'note', type: 'VARCHAR' },
+];
+const MEMORY = '1GB';
+
+/** About 1 MB each. */
+function write(folder: string, files: number): number {
+  mkdirSync(folder);
+  let bytes = 0;
+  for (let f = 0; f < files; f++) {
+    const lines = ['id,at,name,amount,note'];
+    for (let i = 0; i < ROWS; i++) {
+      const id = f * ROWS + i;
+      const second = String(id % 60).padStart(2, '0');
+      lines.push(`${id},2026-11-21 10:${String((id >> 6) % 60).padStart(2, '0')}:${second},customer-${(id * 2654435761) % 100_003},${(id % 9973) / 100},order ${id} of a customer who pays`);
+    }
+    const text = `${lines.join('\n')}\n`;
+    bytes += text.length;
+    const fd = openSync(join(folder, `part-${String(f).padStart(4, '0')}.csv`), 'w');
+    writeSync(fd, text);
+    closeSync(fd);
+  }
+  return bytes;
+}
+
+export const ingestWorkload: Workload = {
+  name: 'ingest',
+  about: '1,000 CSV files (1 GB) into a table by a plan, against one plain COPY of DuckDB',
+  slots: 'one',
+  repetitions: { quick: 1, full: 3 },
+  limit: 300,
+  lines: [
+    { metric: 'ratio', unit: 'x', floor: () => 1, budget: () => atLeast(0.8) },
+    { metric: 'mb_per_s', unit: 'MB/s', floor: (_, self) => self['copy_mb_per_s'] },
+    { metric: 'peak_mb', unit: 'MB' },
+  ],
+  async run(bed) {
+    const files = bed.pick(100, 1000);
+    const folder = join(bed.dir, 'files');
+    const bytes = write(folder, files);
+    const timer = (ms: number, fn: () => void): (() => void) => {
+      const t = setTimeout(fn, ms);
+      return () => clearTimeout(t);
+    };
+    const copy = async (round: number): Promise<number> => {
+      const out = join(bed.dir, `copy-${round}.parquet`);
+      const duck = new Duck({ tempFolder: join(bed.dir, `duck-${round}`), memory: MEMORY, threads: 0, timer });
+      await duck.run('select 1');
+      const types = COLUMNS.map((c) => `'${c.name}': '${c.type}'`).join(', ');
+      const start = performance.now();
+      await duck.run(`copy (select * from read_csv(${quotePath(join(folder, '*.csv'))}, header = true, columns = {${types}})) to ${quotePath(out)} (format parquet)`);
+      const ms = performance.now() - start;
+      await duck.close();
+      rmSync(out);
+      return ms;
+    };
+    const before = await copy(0);
+    const tutti = await Tutti.open({ store: bed.file, slots: bed.slots, tables: { folder: join(bed.dir, 'tables'), memory: MEMORY } });
+    await tutti.tables.create({ name: 'orders', type: 'OFFLINE', schema: { columns: COLUMNS } });
+    // DuckDB is loaded before the clock starts, as for the COPY.
+    await tutti.tables.query('orders', 'select count(*) from orders');
+    const start = performance.now();
+    const plan = await tutti.plans.run('FileIngestionTask', 'orders_OFFLINE', { inputDirURI: folder, includeFileNamePattern: '*.csv', tableMaxNumTasks: 100 });
+    const view = await plan!.done();
+    const ms = performance.now() - start;
+    verify(view.status === 'COMPLETED' && view.inputsProcessed === files, view.statusMessage);
+    const { rows } = await tutti.tables.query('orders', 'select count(*), sum(id) from orders');
+    const n = files * ROWS;
+    verify(Number(rows[0][0]) === n && Number(rows[0][1]) === (n * (n - 1)) / 2, `the table has ${JSON.stringify(rows)}`);
+    const peak = process.resourceUsage().maxRSS / 1024;
+    await tutti.close();
+    verify(readdirSync(folder).length === files, 'the files are where they were');
+    const copyMs = Math.min(before, await copy(1));
+    return { ratio: copyMs / ms, mb_per_s: bytes / 1e6 / (ms / 1000), copy_mb_per_s: bytes / 1e6 / (copyMs / 1000), peak_mb: peak };
+  },
+};

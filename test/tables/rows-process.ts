@@ -1,0 +1,27 @@
+/** Adds rows to a table until it is killed: one line of output for each request that was answered, and for each seal. */
+import { Tutti } from '../../src/main.ts';
+
+const [store, from] = process.argv.slice(2);
+const tutti = await Tutti.open({ store, tables: { memory: '128MB', threads: 1 }, logger: () => {} });
+if ((await tutti.tables.list()).length === 0) {
+  await tutti.tables.create({
+    name: 'trips',
+    type: 'REALTIME',
+    schema: { columns: [{ name: 'id', type: 'BIGINT' }] },
+    config: { realtime: { flushRows: 5 } },
+  });
+}
+const add = async (lane: number): Promise<void> => {
+  for (let i = 0; ; i++) {
+    const id = Number(from) + lane * 100_000 + i;
+    await tutti.tables.addRows('trips', [{ id }]);
+    process.stdout.write(`${id}\n`);
+  }
+};
+const seal = async (): Promise<void> => {
+  for (;;) {
+    await tutti.tables.seal('trips');
+    process.stdout.write('sealed\n');
+  }
+};
+await Promise.all([add(0), add(1), add(2), seal()]);

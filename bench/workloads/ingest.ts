@@ -1,9 +1,9 @@
 /** Files into a table: a plan of FileIngestionTask against one plain COPY of the same files by DuckDB with the same memory and cores. */
 import { mkdirSync, openSync, writeSync, closeSync, rmSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
 import { Tutti } from '../../src/main.ts';
-import { Duck } from '../../src/tables/duckdb.ts';
-import { quotePath } from '../../src/tables/sql-text.ts';
+import { quotePath, quoteText } from '../../src/tables/sql-text.ts';
 import { atLeast, verify, type Workload } from '../workload.ts';
 
 const ROWS = 12_500;
@@ -51,19 +51,16 @@ export const ingestWorkload: Workload = {
     const files = bed.pick(100, 1000);
     const folder = join(bed.dir, 'files');
     const bytes = write(folder, files);
-    const timer = (ms: number, fn: () => void): (() => void) => {
-      const t = setTimeout(fn, ms);
-      return () => clearTimeout(t);
-    };
     const copy = async (round: number): Promise<number> => {
       const out = join(bed.dir, `copy-${round}.parquet`);
-      const duck = new Duck({ tempFolder: join(bed.dir, `duck-${round}`), memory: MEMORY, threads: 0, timer });
-      await duck.run('select 1');
+      const duck = await DuckDBInstance.create(':memory:', { memory_limit: MEMORY });
+      const connection = await duck.connect();
       const types = COLUMNS.map((c) => `'${c.name}': '${c.type}'`).join(', ');
       const start = performance.now();
-      await duck.run(`copy (select * from read_csv(${quotePath(join(folder, '*.csv'))}, header = true, columns = {${types}})) to ${quotePath(out)} (format parquet)`);
+      await connection.run(`copy (select * from read_csv(${quoteText(join(folder, '*.csv'))}, header = true, columns = {${types}})) to ${quotePath(out)} (format parquet)`);
       const ms = performance.now() - start;
-      await duck.close();
+      connection.closeSync();
+      duck.closeSync();
       rmSync(out);
       return ms;
     };

@@ -19,7 +19,7 @@ import { realtimeOf } from './table-config.ts';
 /** Rows of one table that may wait: more are refused until they are sealed, so that a table that cannot be sealed does not fill the store. */
 export const MAX_UNSEALED = 2_000_000;
 /** What one segment takes: the change that removes the items has them all, and memory too. */
-const SEAL_ITEMS = 5_000;
+const SEAL_ITEMS = 2_000;
 const SEAL_CHARS = 64 * 2 ** 20;
 const PAGE = 200;
 /** A seal that failed is tried again after this. */
@@ -98,10 +98,12 @@ export class RealtimeRows {
     const w = await this.#waiting(t);
     return w.sealing.pass(async () => {
       const segments: string[] = [];
+      // What comes meanwhile is for the next seal, or this one might never end.
+      const until = w.last;
       let rows = 0;
       try {
         for (;;) {
-          const { items, more } = await this.#next(t.id);
+          const { items, more } = await this.#next(t.id, until);
           for (const part of bySchema(items)) {
             segments.push(await this.#sealItems(t, part));
             const sealed = countRows(part);
@@ -180,13 +182,14 @@ export class RealtimeRows {
     }
   }
 
-  /** The oldest items, as many as one segment takes. */
-  async #next(id: string): Promise<{ items: ResourceItem[]; more: boolean }> {
+  /** The oldest items up to a number, as many as one segment takes. */
+  async #next(id: string, until: number): Promise<{ items: ResourceItem[]; more: boolean }> {
     const items: ResourceItem[] = [];
     let chars = 0;
     for (;;) {
       const page = await this.#o.resources.items(id, { prefix: ROWS_PREFIX, after: items.at(-1)?.key, limit: PAGE });
       for (const i of page) {
+        if (rowNumber(i.key) > until) return { items, more: false };
         items.push(i);
         chars += rowItem(i).chars;
       }

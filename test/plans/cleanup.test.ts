@@ -35,6 +35,8 @@ test('50: a drop removes the plans of every type, live and ended, before its kin
   const plans = [await w.run('Purge'), await w.run('Export')];
   const other = await w.run('Purge', {}, 'u_OFFLINE');
   const half = await w.run('Purge', {}, 't_REALTIME');
+  await w.wait(w.engine.plans.trigger({ resource: TABLE, taskType: 'Purge', via: 'cron' }));
+  assert.ok(pairs(w).includes(TABLE));
   const before: string[] = [];
   w.engine.addResourceKind({ name: 'watch', exists: (id) => id === 'w', expand: () => [], onDrop: () => void before.push(...w.inner.plannedResources()) });
   await w.wait(w.engine.resources.create({ id: 'w', kind: 'watch', body: null }));

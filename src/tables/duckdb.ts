@@ -94,7 +94,7 @@ export class DuckSession {
   /** Columns of what stands behind FROM, such as `read_parquet('x.parquet')`. */
   async describe(source: string): Promise<DuckColumn[]> {
     const rows = await this.rows(`DESCRIBE SELECT * FROM ${source}`);
-    return rows.map((r) => ({ name: String(r.column_name), type: String(r.column_type) }));
+    return rows.map((r) => ({ name: r.column_name as string, type: r.column_type as string }));
   }
 
   /** The one statement of a text, prepared: whoever takes texts from outside looks at its type first. */

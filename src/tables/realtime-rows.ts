@@ -7,10 +7,12 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { Json } from '../core/definition.ts';
 import { TuttiError, isTuttiError } from '../core/errors.ts';
-import type { ResourceItem, Resources } from '../engine/resource-port.ts';
+import type { ResourceChanges, ResourceItem, Resources } from '../engine/resource-port.ts';
 import type { Duck } from './duckdb.ts';
 import { Gate } from './gate.ts';
+import { ItemLane } from './item-lane.ts';
 import { packRows, ROWS_PREFIX, rowItem, rowKey, rowNumber } from './row-items.ts';
 import { SEGMENT_PREFIX, type Segments, type TableData } from './segments.ts';
 import { quoteName, quotePath } from './sql-text.ts';
@@ -47,6 +49,7 @@ interface Waiting {
   /** Whether the timer is armed. */
   armed: boolean;
   sealing: Gate;
+  lane: ItemLane;
   /** A seal because of the number of rows is on its way. */
   full: boolean;
 }
@@ -74,10 +77,7 @@ export class RealtimeRows {
     // Counted before they are there, so that two requests at once do not pass the limit together.
     w.rows += rows.length;
     try {
-      // By the clock, so that a number is not given again when all items have gone and the process has started anew.
-      const first = Math.max(w.last + 1, this.#o.now() * 1000);
-      w.last = first + bodies.length - 1;
-      await this.#o.resources.change(t.id, { put: bodies.map((body, i) => ({ key: rowKey(first + i), body, expect: null })) });
+      await w.lane.add(bodies);
     } catch (e) {
       w.rows -= rows.length;
       // Nobody knows whether they are there: counted anew.
@@ -105,7 +105,7 @@ export class RealtimeRows {
         for (;;) {
           const { items, more } = await this.#next(t.id, until);
           for (const part of bySchema(items)) {
-            segments.push(await this.#sealItems(t, part));
+            segments.push(await this.#sealItems(t, w, part));
             const sealed = countRows(part);
             rows += sealed;
             w.rows = Math.max(0, w.rows - sealed);
@@ -172,7 +172,17 @@ export class RealtimeRows {
   }
 
   async #load(t: TableData): Promise<Waiting> {
-    const w: Waiting = { incarnation: t.incarnation, rows: 0, last: 0, error: null, cancel: () => {}, armed: false, sealing: new Gate(1), full: false };
+    const w: Waiting = {
+      incarnation: t.incarnation,
+      rows: 0,
+      last: 0,
+      error: null,
+      cancel: () => {},
+      armed: false,
+      sealing: new Gate(1),
+      lane: new ItemLane((bodies) => this.#put(t.id, w, bodies)),
+      full: false,
+    };
     for (let after: string | undefined; ; ) {
       const items = await this.#o.resources.items(t.id, { prefix: ROWS_PREFIX, after, limit: PAGE });
       for (const i of items) w.last = Math.max(w.last, rowNumber(i.key));
@@ -198,6 +208,13 @@ export class RealtimeRows {
     }
   }
 
+  async #put(id: string, w: Waiting, bodies: readonly Json[]): Promise<void> {
+    // By the clock, so that a number is not given again when all items have gone and the process has started anew.
+    const first = Math.max(w.last + 1, this.#o.now() * 1000);
+    w.last = first + bodies.length - 1;
+    await this.#o.resources.change(id, { put: bodies.map((body, i) => ({ key: rowKey(first + i), body, expect: null })) });
+  }
+
   #arm(id: string, w: Waiting, ms: number): void {
     if (w.armed || this.#closed) return;
     w.armed = true;
@@ -221,7 +238,7 @@ export class RealtimeRows {
     void sealing.finally(() => this.#running.delete(sealing));
   }
 
-  async #sealItems(t: TableData, items: readonly ResourceItem[]): Promise<string> {
+  async #sealItems(t: TableData, w: Waiting, items: readonly ResourceItem[]): Promise<string> {
     const { segments, duck } = this.#o;
     const { columns, schemaVersion, timeColumn } = rowItem(items[0]);
     const name = `rows-${items[0].key.slice(ROWS_PREFIX.length)}-${this.#o.uuid().slice(0, 8)}`;
@@ -236,7 +253,8 @@ export class RealtimeRows {
       const file = await duck.session((session) => segments.write({ ...t, schema }, { name, select, session }));
       if (file === null || file.rows !== countRows(items)) throw new Error(`${file?.rows ?? 0} of ${countRows(items)} rows were written.`);
       const segment = segments.segment(file, { schemaVersion, swap: await segments.currentSwap(t.id), lineage: { sealed: file.rows } });
-      await this.#change(t.id, name, segments.changes({ put: [{ name, segment }] }).put ?? [], items, file.file);
+      const put = segments.changes({ put: [{ name, segment }] }).put ?? [];
+      await w.lane.alone(() => this.#change(t.id, name, put, items, file.file));
       return name;
     } finally {
       await rm(lines, { force: true });
@@ -244,13 +262,7 @@ export class RealtimeRows {
   }
 
   /** A change that fails leaves a file that no item names, unless it came to pass all the same. */
-  async #change(
-    id: string,
-    name: string,
-    put: readonly { key: string; body: ResourceItem['body']; expect?: number | null }[],
-    items: readonly ResourceItem[],
-    file: string,
-  ): Promise<void> {
+  async #change(id: string, name: string, put: NonNullable<ResourceChanges['put']>, items: readonly ResourceItem[], file: string): Promise<void> {
     const { resources, segments } = this.#o;
     try {
       await resources.change(id, { put, remove: items.map((i) => ({ key: i.key, expect: i.version })) });

@@ -62,7 +62,7 @@ function check(tree: Tree, tables: readonly string[], field: string): void {
       node.type === 'BASE_TABLE' &&
       (node.schema_name !== undefined || node.catalog_name !== undefined || !known.has(String(node.table_name).toLowerCase()))
     ) {
-      const name = [node.catalog_name, node.schema_name, node.table_name].filter((n) => n !== undefined).join('.');
+      const name = ([node.catalog_name, node.schema_name, node.table_name] as (string | undefined)[]).filter((n) => n !== undefined).join('.');
       throw invalid(`${field} names the table ${JSON.stringify(name)}; there is ${tables.join(' and ')} only.`, field);
     }
     if (node.type === 'SHOW_REF' && node.query === undefined) throw invalid(`${field} may DESCRIBE or SUMMARIZE a table, and SHOW nothing.`, field);

@@ -9,6 +9,7 @@ import { listsSuite } from './store-lists.suite.ts';
 import { logSuite } from './store-log.suite.ts';
 import { plansSuite } from './store-plans.suite.ts';
 import { readsSuite } from './store-reads.suite.ts';
+import { resourcesSuite } from './store-resources.suite.ts';
 import { changes } from './store-rows.ts';
 import { schedulesSuite } from './store-schedules.suite.ts';
 import type { OpenedStore, SuiteContext } from './suite-context.ts';
@@ -40,5 +41,6 @@ export const storeSuite = (name: string, open: () => Promise<OpenedStore>, skips
     copiesSuite(t);
     schedulesSuite(t);
     plansSuite(t);
+    resourcesSuite(t);
   });
 };

@@ -87,6 +87,13 @@ for (const [what, pressure, reason] of [
     assert.deepEqual([(await view(w, id)).batches.length, blocked(w)], [2, 0]);
   });
 
+test('40: an inbox that is fuller than the limit blocks, too', async (t) => {
+  // An empty one is fuller than less than nothing.
+  const w = await world(t, { plans: { maxInboxSaturation: -0.01 } });
+  const { runs, blocked: why } = await w.wait(w.engine.plans.trigger({ resource: 't_OFFLINE', taskType: 'Purge', settings: FLAG, via: 'execute' }));
+  assert.deepEqual([runs, why], [[], 'An inbox is 0 % full; the limit is -1 %.']);
+});
+
 test('40: figures that cannot be read block nothing', async (t) => {
   const w = await world(t);
   const id = await w.run('Purge');
@@ -248,4 +255,42 @@ test('a wait longer than a timer reaches is kept by the poll, also across a rest
   assert.deepEqual(w.engine.plans.generatorRuns('t_OFFLINE', 'Purge'), []);
   await w.machine.advanceBy(2000);
   assert.equal(w.engine.plans.generatorRuns('t_OFFLINE', 'Purge').length, 1);
+});
+
+test('I13: a wait ends at its time, not at the next poll, also across a restart', async (t) => {
+  const plans = { pollMs: 86_400_000 };
+  const type = batches('Purge', 2, {
+    nextBatch: (ctx) =>
+      ctx.batches === 1 && ctx.attempt === 1 && now() < until
+        ? { kind: 'wait', after: '10m' }
+        : ctx.batches < 2
+          ? { kind: 'batch', subtasks: [{ input: 0 }] }
+          : { kind: 'done' },
+  });
+  const w = await world(t, { types: [type], plans });
+  const now = (): number => w.machine.now();
+  const until = now() + 600_000;
+  const id = await w.run('Purge');
+  await w.finish();
+  await w.machine.advanceBy(300_000);
+  w.kill();
+  await w.boot([type], { plans });
+  await w.machine.advanceBy(299_000);
+  assert.equal((await view(w, id)).batches.length, 1);
+  await w.machine.advanceBy(1000);
+  assert.equal((await view(w, id)).batches.length, 2);
+});
+
+test('whoever waits for a first batch or an end when the process stops is told', async (t) => {
+  const types = [batches('Purge', 1, { startPlan: () => new Promise(() => undefined) }), counting('Other', 1, 1)];
+  const w = await world(t, { types });
+  const asked = w.engine.plans.trigger({ resource: 't_OFFLINE', taskType: 'Purge', settings: FLAG, via: 'execute' });
+  const ending = w.engine.plans.ended(await w.run('Other'));
+  const told = Promise.allSettled([asked, ending]);
+  await w.machine.settle();
+  await w.wait(w.engine.stop({ drainMs: 0 }));
+  const [first, end] = await w.wait(told);
+  assert.ok(first.status === 'fulfilled' && first.value.runs[0].planId !== null && first.value.runs[0].taskId === null);
+  assert.ok(end.status === 'rejected' && isTuttiError(end.reason) && end.reason.code === 'SHUTTING_DOWN');
+  await w.boot([], {});
 });

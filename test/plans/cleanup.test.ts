@@ -284,3 +284,31 @@ test('batches of a name: what a type without plans leaves behind is a task, and 
   await w.wait(w.engine.purge(runs[0].taskId!));
   await assert.rejects(w.engine.task(runs[0].taskId!), is('NOT_FOUND'));
 });
+
+test('a batch that begins while the table is being dropped is cancelled like any other', async (t) => {
+  const w = await world(t);
+  await w.run('Purge');
+  let release = (): void => undefined;
+  const work = w.engine.plans.resources.locked(TABLE, () => new Promise<void>((resolve) => (release = resolve)));
+  const removed = w.engine.resources.remove(TABLE);
+  await w.machine.settle();
+  await w.finish();
+  const tasks = (await w.engine.list({ limit: 10 })).tasks.map((task) => task.id);
+  assert.equal(tasks.length, 2);
+  release();
+  await work;
+  await w.wait(removed);
+  await w.machine.settle();
+  const states = await Promise.all(tasks.map(async (id) => (await w.engine.task(id)).state));
+  assert.deepEqual(states.toSorted(), ['cancelled', 'complete']);
+});
+
+test('the sweep cancels the batch that runs for a table that is gone', async (t) => {
+  const w = await world(t);
+  const id = await w.run('Purge');
+  const task = (await w.engine.plans.plan(id)).batches[0].taskId;
+  w.existing.delete(TABLE);
+  await w.wait(w.engine.plans.sweep());
+  await w.machine.settle();
+  assert.equal((await w.engine.task(task)).state, 'cancelled');
+});

@@ -208,7 +208,8 @@ test('somebody else changed the config meanwhile', async (t) => {
   await tables.create(trips());
   const both = await Promise.allSettled([tables.setConfig('trips', { a: 1 }), tables.setConfig('trips', { b: 1 })]);
   assert.deepEqual(both.map((r) => r.status).sort(), ['fulfilled', 'rejected']);
-  assert.equal((both.find((r) => r.status === 'rejected')?.reason as TuttiError).code, 'CONFLICT');
+  const [lost] = both.filter((r) => r.status === 'rejected');
+  assert.equal((lost.reason as TuttiError).code, 'CONFLICT');
 });
 
 test('rows are kept at once, sealed on demand, and read back as they were given', async (t) => {

@@ -51,6 +51,8 @@ export class PlanService implements Plans {
   readonly #upkeep: PlanUpkeep;
   readonly #runs = new PlanRuns();
   readonly #hosts: GeneratorHost[] = [];
+  /** Batches of plans that were removed, on their way to be cancelled. */
+  readonly #cancelling = new Set<Promise<void>>();
   #highs = { plan: 0, resource: 0 };
 
   constructor(o: PlanServiceOptions) {
@@ -143,9 +145,9 @@ export class PlanService implements Plans {
     this.#calls.close();
   }
 
-  /** Wakes nobody: the engine is closed. */
+  /** Whoever waits is told. */
   close(): void {
-    for (const waiters of this.#waiters.close().values()) for (const w of waiters) w(null);
+    this.#waiters.close();
   }
 
   // What workers see
@@ -185,9 +187,8 @@ export class PlanService implements Plans {
   /** With its plans; their running batches are cancelled. Then its kind is told. */
   async dropResource(id: string): Promise<void> {
     const kind = await this.#kinds.kindOf(id);
-    const open = this.#book.all().filter((p) => p.resource === id && p.batchTask !== null);
     await this.resources.remove(id);
-    for (const p of open) await this.#o.cancelTask(p.batchTask!, `The resource ${id} was removed.`).catch(() => undefined);
+    await Promise.all(this.#cancelling);
     await kind?.onDrop?.(id);
   }
 
@@ -379,8 +380,15 @@ export class PlanService implements Plans {
   #decided(d: PlanDecision): void {
     this.#waiters.decided(d);
     const { plan } = d;
-    if (d.removed || plan.wakeAt === null || !isPlanLive(plan.status)) return;
-    this.#upkeep.wakeAt(plan.id, plan.wakeAt);
+    if (d.removed) {
+      if (plan.batchTask !== null) this.#cancel(plan.batchTask, `The resource ${plan.resource} was removed.`);
+    } else if (plan.wakeAt !== null && isPlanLive(plan.status)) this.#upkeep.wakeAt(plan.id, plan.wakeAt);
+  }
+
+  #cancel(task: number, message: string): void {
+    const done = this.#o.cancelTask(task, message).catch(() => undefined);
+    this.#cancelling.add(done);
+    void done.finally(() => this.#cancelling.delete(done));
   }
 
   #answered(plan: Plan, token: number, answer: PlanAnswer): void {

@@ -27,6 +27,8 @@ export interface PlanUpkeepOptions {
 export class PlanUpkeep {
   readonly #o: PlanUpkeepOptions;
   #cancels: (() => void)[] = [];
+  /** Armed timers of plans that wait. */
+  readonly #wakes = new Map<number, () => void>();
   #stopped = false;
   polledAt: number;
   /** Why no batch may begin on this machine; null: nothing is known to be full. */
@@ -48,8 +50,9 @@ export class PlanUpkeep {
 
   stop(): void {
     this.#stopped = true;
-    for (const cancel of this.#cancels) cancel();
+    for (const cancel of [...this.#cancels, ...this.#wakes.values()]) cancel();
     this.#cancels = [];
+    this.#wakes.clear();
   }
 
   /** One look at every plan that has not ended. */
@@ -78,13 +81,21 @@ export class PlanUpkeep {
     for (const p of this.#o.book.all()) if (taskType === undefined || p.taskType === taskType) this.#o.poke(p.id);
   }
 
-  /** Looks at the plan at that time; timers beyond a minute are the poll's business. */
+  /** Looks at the plan at that time (I13). No timer is longer than a minute: it is armed anew, and so follows a clock that jumps. */
   wakeAt(plan: number, at: number): void {
-    const wait = at - this.#o.parts.host.now();
-    if (this.#stopped || wait > LONGEST_MS) return;
-    this.#o.parts.host.timer(Math.max(0, wait), () => {
-      if (!this.#stopped && this.#o.book.get(plan) !== undefined) this.#o.poke(plan);
+    this.#wakes.get(plan)?.();
+    this.#wakes.delete(plan);
+    if (this.#stopped) return;
+    const { book, parts, poke } = this.#o;
+    const wait = Math.min(Math.max(0, at - parts.host.now()), LONGEST_MS);
+    const cancel = parts.host.timer(wait, () => {
+      this.#wakes.delete(plan);
+      const due = book.get(plan)?.wakeAt ?? null;
+      if (due === null || this.#stopped) return;
+      if (due > parts.host.now()) this.wakeAt(plan, due);
+      else poke(plan);
     });
+    this.#wakes.set(plan, cancel);
   }
 
   /** Removes plans whose resource is gone. A kind that this process does not know, or that cannot be asked, is not "gone". */

@@ -47,11 +47,11 @@ export class PlanWaiters {
     for (const w of waiters ?? []) w(end);
   }
 
-  /** The engine stops: whoever waits is told to look again. */
-  close(): Map<number, ((p: Plan | null) => void)[]> {
-    const left = new Map(this.#ended);
-    this.#ended.clear();
-    return left;
+  /** The engine stops: whoever waits for an end is told to look again, and whoever waits for a first batch that it comes later. */
+  close(): void {
+    for (const tell of this.#first.values()) tell({ kind: 'later', message: 'The process is shutting down.' });
+    this.#first.clear();
+    for (const plan of [...this.#ended.keys()]) this.tell(plan, null);
   }
 }
 

@@ -1,4 +1,5 @@
 /** A file of any of the formats as something to select a table's columns from. What is missing in the file is NULL, what is more is left out. */
+import { stat } from 'node:fs/promises';
 import type { DuckSession } from '../duckdb.ts';
 import type { TableColumn } from '../tables.ts';
 import { quoteName, quotePath, quoteText } from '../sql-text.ts';
@@ -46,6 +47,14 @@ export function formatOf(file: string, format: InputFormat): Exclude<InputFormat
 
 const sameName = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
 
+/** DuckDB's own sizes, for files that are large or compressed; beside them what the longest line or record may have. */
+const CSV_BUFFER = { least: 2_097_152, most: 32_000_000 };
+const JSON_OBJECT = { least: 1_048_576, most: 16_777_216 };
+
+/** Each reader takes its buffer whole: 32 MB for a file of a few lines would leave no memory for those beside it. */
+const sized = (file: string, bytes: number, { least, most }: { least: number; most: number }): number =>
+  file.toLowerCase().endsWith('.gz') ? most : Math.min(most, Math.max(least, bytes + 1_024));
+
 /** Null: there is nothing in the file. `file` is a path that DuckDB can open, `name` what people call it. */
 export async function fileSource(
   s: DuckSession,
@@ -55,16 +64,17 @@ export async function fileSource(
   o: FileOptions,
   signal?: AbortSignal,
 ): Promise<FileSource | null> {
+  const { size } = await stat(file);
   const format = formatOf(name, o.format);
   if (format === null) throw new Error('its name does not say its format: set inputFormat to csv, json, jsonl or parquet');
   switch (format) {
     case 'csv':
-      return csvSource(file, columns, o, signal);
+      return csvSource(file, size, columns, o, signal);
     case 'json':
     case 'jsonl': {
       // Left to guess, DuckDB may take a record for a value; told the columns, it takes what it finds under their names.
       const types = columns.map((c) => `${quoteText(c.name)}: ${quoteText(c.type)}`).join(', ');
-      const from = `read_json(${quotePath(file)}, format=${format === 'json' ? `'auto'` : `'newline_delimited'`}, columns={${types}}${formatsOf(o)})`;
+      const from = `read_json(${quotePath(file)}, format=${format === 'json' ? `'auto'` : `'newline_delimited'`}, columns={${types}}, maximum_object_size=${sized(file, size, JSON_OBJECT)}${formatsOf(o)})`;
       return { format, from, select: columns.map((c) => quoteName(c.name)).join(', ') };
     }
     case 'parquet': {
@@ -86,7 +96,13 @@ const formatsOf = (o: FileOptions): string =>
   (o.timestampFormat === null ? '' : `, timestampformat=${quoteText(o.timestampFormat)}`) +
   (o.dateFormat === null ? '' : `, dateformat=${quoteText(o.dateFormat)}`);
 
-async function csvSource(file: string, columns: readonly TableColumn[], o: FileOptions, signal: AbortSignal | undefined): Promise<FileSource | null> {
+async function csvSource(
+  file: string,
+  size: number,
+  columns: readonly TableColumn[],
+  o: FileOptions,
+  signal: AbortSignal | undefined,
+): Promise<FileSource | null> {
   const first = await readCsvHeader(file, o.delimiter, signal);
   if (first === null) return null;
   const names = o.header ? first.names : first.names.map((_, i) => columns[i]?.name ?? `field ${i + 1}`);
@@ -106,7 +122,7 @@ async function csvSource(file: string, columns: readonly TableColumn[], o: FileO
   });
   const from =
     `read_csv(${quotePath(file)}, auto_detect=false, header=${o.header}, delim=${quoteText(first.delimiter)}, quote='"', escape='"', ` +
-    `columns={${types.join(', ')}}${formatsOf(o)})`;
+    `columns={${types.join(', ')}}, buffer_size=${sized(file, size, CSV_BUFFER)}${formatsOf(o)})`;
   const select = columns.map((c) => (seen.has(c.name.toLowerCase()) ? quoteName(c.name) : `CAST(NULL AS ${c.type}) AS ${quoteName(c.name)}`));
   return { format: 'csv', from, select: select.join(', ') };
 }

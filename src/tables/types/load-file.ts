@@ -35,7 +35,8 @@ export interface LoadResult {
 /** One file's share of the commit that its batch ends with. */
 const MAX_SEGMENTS = 1_000;
 /** Bytes up to which a file is no work for several threads: the files of a batch are read side by side instead. */
-const SMALL_FILE = 16 * 2 ** 20;
+const SMALL_FILE = 8 * 2 ** 20;
+const OUT_OF_MEMORY = /out of memory|(?:could not|failed to) allocate/i;
 
 export async function loadFile(x: TableTaskContext, i: LoadInput, signal: AbortSignal): Promise<LoadResult> {
   const full = path.join(i.folder, i.path);
@@ -43,7 +44,17 @@ export async function loadFile(x: TableTaskContext, i: LoadInput, signal: AbortS
   if (!isInside(i.folder, await realpath(full))) throw new Error(`${i.path}: it lies outside of ${i.folder}`);
   await checkUnchanged(full, i);
   const table = await x.segments.table(i.resource);
-  const segments = i.size === 0 ? [] : await x.duck.session((s) => convert(x, s, full, i, table, signal), { signal, small: i.size <= SMALL_FILE });
+  const load = (small: boolean): Promise<LoadResult['segments']> => x.duck.session((s) => convert(x, s, full, i, table, signal), { signal, small });
+  let segments: LoadResult['segments'];
+  if (i.size === 0) segments = [];
+  else if (i.size > SMALL_FILE) segments = await load(false);
+  else {
+    segments = await load(true).catch((e: unknown) => {
+      // It was more work than it looked: compressed, or many columns. There is an instance with more memory.
+      if (e instanceof Error && OUT_OF_MEMORY.test(e.message)) return load(false);
+      throw e;
+    });
+  }
   await checkUnchanged(full, i);
   return { kind: 'load', rows: segments.reduce((sum, s) => sum + s.file.rows, 0), schemaVersion: table.schema.version, segments };
 }

@@ -105,6 +105,25 @@ test('a bad value of a Parquet file is found by its row', async (t) => {
   assert.deepEqual(plan.batches[0].errors, ['p.parquet, line 4001, column id: Could not convert "x" to BIGINT']);
 });
 
+test('long lines and long records are read whole; small files take little memory each', async (t) => {
+  const table = await taskTable(t, COLUMNS);
+  const long = 'é'.repeat(800_000);
+  table.file('a.csv', `id,name\n1,x\n2,${long}\n3,y\n`);
+  table.file('b.json', JSON.stringify([{ id: 4, name: long + long }]));
+  table.file('c.jsonl', `${JSON.stringify({ id: 5, name: long + long })}\n{"id":6}\n`);
+  for (let i = 0; i < 20; i++) table.file(`d${i}.csv`, `id,name\n${100 + i},"${`${i}\n`.repeat(60_000)}"\n`);
+  const plan = await ingest(table);
+  assert.equal(plan.stats.failedFiles, '0', plan.message);
+  assert.deepEqual(await table.rows('SELECT id, length(name) AS n FROM t WHERE id < 10 ORDER BY id'), [
+    { id: 1, n: 1 },
+    { id: 2, n: 800_000 },
+    { id: 3, n: 1 },
+    { id: 4, n: 1_600_000 },
+    { id: 5, n: 1_600_000 },
+    { id: 6, n: null },
+  ]);
+});
+
 test('a file is cut into segments of so many rows', async (t) => {
   const table = await taskTable(t, COLUMNS);
   table.file('a.csv', `id\n${Array.from({ length: 25 }, (_, i) => i).join('\n')}\n`);

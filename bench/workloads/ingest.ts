@@ -25,7 +25,9 @@ function write(folder: string, files: number): number {
     for (let i = 0; i < ROWS; i++) {
       const id = f * ROWS + i;
       const second = String(id % 60).padStart(2, '0');
-      lines.push(`${id},2026-11-21 10:${String((id >> 6) % 60).padStart(2, '0')}:${second},customer-${(id * 2654435761) % 100_003},${(id % 9973) / 100},order ${id} of a customer who pays`);
+      lines.push(
+        `${id},2026-11-21 10:${String((id >> 6) % 60).padStart(2, '0')}:${second},customer-${(id * 2654435761) % 100_003},${(id % 9973) / 100},order ${id} of a customer who pays`,
+      );
     }
     const text = `${lines.join('\n')}\n`;
     bytes += text.length;
@@ -57,7 +59,9 @@ export const ingestWorkload: Workload = {
       const connection = await duck.connect();
       const types = COLUMNS.map((c) => `'${c.name}': '${c.type}'`).join(', ');
       const start = performance.now();
-      await connection.run(`copy (select * from read_csv(${quoteText(join(folder, '*.csv'))}, header = true, columns = {${types}})) to ${quotePath(out)} (format parquet)`);
+      await connection.run(
+        `copy (select * from read_csv(${quoteText(join(folder, '*.csv'))}, header = true, columns = {${types}})) to ${quotePath(out)} (format parquet)`,
+      );
       const ms = performance.now() - start;
       connection.closeSync();
       duck.closeSync();

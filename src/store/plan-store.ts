@@ -32,7 +32,7 @@ export interface PlanStore {
   planBatches(q: { plan: number; from: number; limit: number }): Awaitable<PlanBatch[]>;
   /** The batch whose task this is. */
   batchOfTask(task: number): Awaitable<PlanBatch | null>;
-  /** Ended plans that may go: ended before `before`, or beyond the newest `keep`. */
+  /** Ended plans that may go: ended before `before`, or beyond the newest `keep`; never one with an open dead letter. */
   endedPlans(q: { before: number; keep: number; limit: number }): Awaitable<number[]>;
   /** Resources that have plans, each once. */
   plannedResources(): Awaitable<string[]>;

@@ -1,7 +1,7 @@
 /** What plans ask of a store: versions, one live plan per pair, batches, queues, and what goes with what. */
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
-import type { ChangeSet } from '../../src/core/changes.ts';
+import { ChangeSet } from '../../src/core/changes.ts';
 import { type Plan, type PlanBatch, PlanPhase, Status } from '../../src/core/plan.ts';
 import { BASE, NOW, taskRow } from './store-rows.ts';
 import { failsWith, type SuiteContext } from './suite-context.ts';
@@ -261,6 +261,10 @@ export const plansSuite = (t: SuiteContext): void => {
       assert.deepEqual(await gone({ keep: 0 }), [2, 3, 1]);
       assert.deepEqual(await gone({ keep: 0, limit: 2 }), [2, 3]);
       assert.deepEqual(await gone({ before: NOW, keep: 2 }), [2, 3, 1]);
+      const needsSomebody = new ChangeSet();
+      needsSomebody.deadLetters.push({ task: -3, at: NOW, reason: 'plan_failed', snapshot: '{}' });
+      await t.store.commit(needsSomebody);
+      assert.deepEqual(await gone({ keep: 0 }), [2, 1], 'one that needs a person stays');
     });
   });
 

@@ -12,7 +12,8 @@ const DATA = join(ROOT, 'examples/data/airports');
 const FILES = readdirSync(DATA).filter((f) => f.endsWith('.csv'));
 
 /** Fields in quotes may hold commas. */
-const fields = (line: string): string[] => [...line.matchAll(/("(?:[^"]|"")*"|[^,]*)(?:,|$)/g)].slice(0, 7).map(([, f]) => f.replace(/^"|"$/g, '').replaceAll('""', '"'));
+const fields = (line: string): string[] =>
+  [...line.matchAll(/("(?:[^"]|"")*"|[^,]*)(?:,|$)/g)].slice(0, 7).map(([, f]) => f.replace(/^"|"$/g, '').replaceAll('""', '"'));
 const ROWS = FILES.flatMap((f) => readFileSync(join(DATA, f), 'utf8').trimEnd().split('\n').slice(1).map(fields));
 const LEFT = ROWS.filter((r) => Number(r[5]) <= NORTH_OF);
 

@@ -1,18 +1,21 @@
 /**
- * One seed of plans under everything that may go wrong: commits that fail, or land and say they failed; kills; generators that throw or
- * abort; subtasks that fail; queues that stop; aborts; triggers at any time. What holds at the end: every input counted once, batches without
- * gap or repeat, one live plan per pair at most at any time, nothing stuck.
+ * One seed of plans under everything that may go wrong: commits that fail, or land and say they failed; kills; generators that throw, wait or
+ * abort; subtasks that fail; queues that stop; aborts; tables that are dropped and made again; triggers at any time. What holds at the end:
+ * every input counted once, batches without gap or repeat, one live plan per pair at most at any time, nothing stuck, and whoever waited was
+ * told what is so.
  */
 import assert from 'node:assert/strict';
 import type { ChangeSet } from '../../src/core/changes.ts';
 import { isTuttiError } from '../../src/core/errors.ts';
-import { Status, isPlanLive } from '../../src/core/plan.ts';
+import { PLAN_STATUSES, Status, isPlanLive } from '../../src/core/plan.ts';
 import type { TaskTypeDefinition } from '../../src/sdk/plans/task-type.ts';
 import type { CommitFate } from '../support/faulty-store.ts';
 import { failure, OK, PlanWorld } from '../support/plan-world.ts';
 import { SeededRandom, drawOf } from '../support/seeded-random.ts';
 
 const FATES: readonly CommitFate[] = ['busy', 'refused', 'lost', 'applied', 'applied'];
+/** What a caller may be told without anything being wrong. */
+const REFUSALS: readonly string[] = ['PLAN_ACTIVE', 'STORE_UNAVAILABLE', 'BACKPRESSURE', 'SHUTTING_DOWN', 'GENERATION_FAILED', 'NOT_FOUND'];
 const RESOURCES = ['t_OFFLINE', 't_REALTIME', 'u_OFFLINE'];
 
 export interface PlanRunFacts {
@@ -21,6 +24,7 @@ export interface PlanRunFacts {
   faults: number;
   kills: number;
   aborts: number;
+  drops: number;
   counted: number;
   ends: Record<string, number>;
 }
@@ -38,7 +42,7 @@ interface Input {
 
 export async function planRun(seed: number): Promise<PlanRunFacts> {
   const rnd = new SeededRandom(seed);
-  const facts: PlanRunFacts = { plans: 0, batches: 0, faults: 0, kills: 0, aborts: 0, counted: 0, ends: {} };
+  const facts: PlanRunFacts = { plans: 0, batches: 0, faults: 0, kills: 0, aborts: 0, drops: 0, counted: 0, ends: {} };
   const w = new PlanWorld(seed);
   const inputs = rnd.int(3, 40);
   const limit = rnd.int(1, 9);
@@ -62,6 +66,9 @@ export async function planRun(seed: number): Promise<PlanRunFacts> {
       const fresh = Array.from({ length: Math.max(0, Math.min(limit - old.length, inputs - next)) }, (_, i): [number, number] => [next + i, 0]);
       const take = [...old, ...fresh];
       if (take.length === 0) return { kind: 'done' };
+      const mood = drawOf(seed, 77, calls++);
+      if (mood < 0.01) return { kind: 'abort', reason: 'scripted' };
+      if (mood < 0.04) return { kind: 'wait', after: 1500 };
       return {
         kind: 'batch',
         subtasks: take.map(([n, tries]) => ({ input: { n, tries, from: ctx.planId } })),
@@ -115,11 +122,46 @@ export async function planRun(seed: number): Promise<PlanRunFacts> {
   };
   await w.boot(types, { plans: { pollMs: 1000 } });
   /** Nobody waits: a kill leaves it unanswered. */
+  /** What those who waited for an end in the last life were told. */
+  let ends = new Map<string, string | null>();
+  const awaitEnd = (planId: string): void => {
+    const mine = ends;
+    mine.set(planId, null);
+    w.engine.plans.ended(planId).then(
+      (p) => mine.set(planId, p.status),
+      (e: unknown) => mine.set(planId, isTuttiError(e) ? e.code : String(e)),
+    );
+  };
   const trigger = (resource: string, taskType: string): void => {
+    const { life } = w;
+    const on = enabled;
     const via = rnd.chance(0.7) ? 'execute' : 'cron';
     w.settings = { [resource]: { [taskType]: { enableTaskOrchestration: 'true' } } };
-    w.engine.plans.trigger({ resource, taskType, settings: { enableTaskOrchestration: 'true' }, via }).catch((e: unknown) => {
-      if (!isTuttiError(e) || !['PLAN_ACTIVE', 'STORE_UNAVAILABLE', 'BACKPRESSURE', 'SHUTTING_DOWN', 'GENERATION_FAILED'].includes(e.code)) w.machine.report(e);
+    const begun = async (): Promise<void> => {
+      const { runs } = await w.engine.plans.trigger({ resource, taskType, settings: { enableTaskOrchestration: 'true' }, via });
+      for (const { planId } of life.alive ? runs : []) {
+        if (planId !== null) awaitEnd(planId);
+        else if (on)
+          assert.ok(
+            !w.inner.livePlans().some((p) => p.resource === resource && p.taskType === taskType && !p.once),
+            'told that there is nothing, where a plan is',
+          );
+      }
+    };
+    begun().catch((e: unknown) => {
+      if (!isTuttiError(e) || !REFUSALS.includes(e.code)) w.machine.report(e);
+    });
+  };
+  /** Drops a table and makes it again, while whatever happens to it happens. */
+  const recreate = (resource: string): void => {
+    const { life } = w;
+    const { resources } = w.engine;
+    const work = async (): Promise<void> => {
+      await resources.remove(resource);
+      if (life.alive) await resources.create({ id: resource, kind: 'table', body: {} });
+    };
+    work().catch((e: unknown) => {
+      if (life.alive && (!isTuttiError(e) || ![...REFUSALS, 'ALREADY_EXISTS'].includes(e.code))) w.machine.report(e);
     });
   };
   const touch = (resource: string): void => {
@@ -130,7 +172,7 @@ export async function planRun(seed: number): Promise<PlanRunFacts> {
       });
     };
     write().catch((e: unknown) => {
-      if (!isTuttiError(e) || !['CONFLICT', 'STORE_UNAVAILABLE', 'SHUTTING_DOWN'].includes(e.code)) w.machine.report(e);
+      if (!isTuttiError(e) || !['CONFLICT', 'STORE_UNAVAILABLE', 'SHUTTING_DOWN', 'NOT_FOUND'].includes(e.code)) w.machine.report(e);
     });
   };
   let enabled = true;
@@ -140,9 +182,16 @@ export async function planRun(seed: number): Promise<PlanRunFacts> {
       const what = rnd.next();
       if (what < 0.25) trigger(rnd.pick(RESOURCES), rnd.pick(['Sum', 'Sum', 'Other']));
       else if (what < 0.3) touch(rnd.pick(RESOURCES));
-      else if (what < 0.4) {
+      else if (what < 0.33) {
+        facts.drops++;
+        const resource = rnd.pick(RESOURCES);
+        recreate(resource);
+        if (rnd.chance(0.3)) trigger(resource, 'Sum');
+        if (rnd.chance(0.3)) touch(resource);
+      } else if (what < 0.4) {
         for (let k = rnd.int(0, 6); k > 0; k--) await w.machine.stepOnce();
         w.kill();
+        ends = new Map();
         facts.kills++;
         enabled = rnd.chance(0.9);
         await w.boot(types, { plans: { pollMs: 1000, enabled } });
@@ -162,6 +211,7 @@ export async function planRun(seed: number): Promise<PlanRunFacts> {
     // Half of them go on in the process they have: what only a restart heals would be stuck.
     if (!enabled || rnd.chance(0.5)) {
       w.kill();
+      ends = new Map();
       await w.boot(types, { plans: { pollMs: 1000 } });
     }
     await w.machine.advanceBy(2_000);
@@ -176,6 +226,11 @@ export async function planRun(seed: number): Promise<PlanRunFacts> {
       [],
       'a command was decided on what was not so',
     );
+    await w.machine.settle();
+    for (const [planId, told] of ends) {
+      const p = w.inner.planById(planId);
+      assert.ok(told !== null && (p === null || told === PLAN_STATUSES[p.status]), `${planId}: told ${told}`);
+    }
     await verify(w, inputs, withFinish, facts);
   } finally {
     await w.close().catch(() => undefined);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Duck, memoryBytes } from '../../src/tables/duckdb.ts';
@@ -122,4 +122,28 @@ test('sizes of memory', () => {
   ] as const) {
     assert.equal(memoryBytes(text), bytes, text);
   }
+});
+
+test('a sandbox reaches the files it is given and nothing else, whatever it is told', async (t) => {
+  const folder = testFolder(t);
+  const duck = openDuck(t, folder);
+  const given = path.join(folder, 'given.parquet');
+  const secret = path.join(folder, 'secret.csv');
+  await duck.run(`COPY (SELECT 1 AS a) TO ${quotePath(given)}`);
+  writeFileSync(secret, 'a\nhunter2\n');
+  await duck.sandbox({ files: [given] }, async (s) => {
+    assert.deepEqual(await s.rows(`FROM read_parquet(${quotePath(given)})`), [{ a: 1 }]);
+    for (const sql of [
+      `FROM read_csv(${quoteText(secret)})`,
+      `COPY (SELECT 1) TO ${quoteText(path.join(folder, 'new.csv'))}`,
+      `ATTACH ${quoteText(path.join(folder, 'new.db'))}`,
+      'INSTALL httpfs',
+      'SET enable_external_access = true',
+      "SET allowed_directories = ['/']",
+      'SET lock_configuration = false',
+    ]) {
+      await assert.rejects(s.run(sql), /Permission Error|configuration/, sql);
+    }
+  });
+  assert.deepEqual(readdirSync(folder).sort(), ['given.parquet', 'secret.csv', 'tmp']);
 });

@@ -18,6 +18,7 @@ const PAGES = [
   'docs/schedules.md',
   'docs/plans-generators.md',
   'docs/task-types.md',
+  'docs/tables.md',
 ];
 /** Pages whose commands are run; the commands of the others are about this repository or about files the reader has. */
 const WITH_COMMANDS = new Set(['docs/quickstart.md', 'docs/trees.md']);

@@ -2,8 +2,7 @@
 import type { ChangeSet } from '../../core/changes.ts';
 import type { PlanDecision, PlanWorld } from '../../core/decide-plan.ts';
 import { TuttiError, isTuttiError } from '../../core/errors.ts';
-import type { TaskGraph } from '../../core/graph.ts';
-import { PLAN_STATUSES, type Plan, Status, isPlanLive } from '../../core/plan.ts';
+import { PLAN_STATUSES, type Plan, isPlanLive } from '../../core/plan.ts';
 import type { EngineParts } from '../engine-parts.ts';
 import type { GeneratorHost, PlanAnswer, PlanWorkerPort, SubtaskRow, TaskTypeTraits } from '../plan-port.ts';
 import type { GenerationRun, PlanMetrics, PlanView, Plans, ScheduleResult, TriggerRequest, TriggerResult } from '../plan-views.ts';
@@ -14,10 +13,10 @@ import { PlanBook } from './plan-book.ts';
 import { PlanCalls } from './plan-calls.ts';
 import type { Done, PlanCommand } from './plan-command.ts';
 import { PlanKeeper } from './plan-keeper.ts';
+import { PlanReads } from './plan-reads.ts';
 import { PlanRuns } from './plan-runs.ts';
 import { PlanTriggers } from './plan-triggers.ts';
 import { PlanUpkeep } from './plan-upkeep.ts';
-import { LISTED_BATCHES, planView } from './plan-views-of.ts';
 import { PlanWaiters } from './plan-waiters.ts';
 import { ResourceKinds } from './resource-kinds.ts';
 import { ResourceService } from './resource-service.ts';
@@ -37,8 +36,6 @@ export interface PlanServiceOptions {
   commit: (changes: ChangeSet) => Promise<boolean>;
 }
 
-const MAX_RECENT = 1000;
-
 export class PlanService implements Plans {
   readonly keeper: PlanKeeper;
   readonly resources: ResourceService;
@@ -49,6 +46,7 @@ export class PlanService implements Plans {
   readonly #kinds: ResourceKinds;
   readonly #triggers: PlanTriggers;
   readonly #upkeep: PlanUpkeep;
+  readonly #reads: PlanReads;
   readonly #runs = new PlanRuns();
   readonly #hosts: GeneratorHost[] = [];
   /** Batches of plans that were removed, on their way to be cancelled. */
@@ -123,6 +121,15 @@ export class PlanService implements Plans {
           return true;
         }),
       commit: o.commit,
+    });
+    this.#reads = new PlanReads({
+      parts,
+      book: this.#book,
+      waiters: this.#waiters,
+      taskUuid: o.taskUuid,
+      admit: o.admit,
+      guard: o.guard,
+      polledAt: () => this.#upkeep.polledAt,
     });
   }
 
@@ -216,53 +223,36 @@ export class PlanService implements Plans {
   }
 
   async plan(planId: string): Promise<PlanView> {
-    return await this.#view(await this.#plan(planId));
+    return await this.#reads.view(await this.#reads.plan(planId));
   }
 
   async owner(planId: string): Promise<{ resource: string; taskType: string }> {
-    const { resource, taskType } = await this.#plan(planId);
+    const { resource, taskType } = await this.#reads.plan(planId);
     return { resource, taskType };
   }
 
   async isActive(planId: string): Promise<boolean> {
-    return isPlanLive((await this.#plan(planId)).status);
+    return isPlanLive((await this.#reads.plan(planId)).status);
   }
 
-  async ended(planId: string): Promise<PlanView> {
-    const plan = await this.#plan(planId);
-    if (!isPlanLive(plan.status)) return await this.#view(plan);
-    const told = this.#waiters.ended(plan.id);
-    if (this.#book.get(plan.id) === undefined) {
-      // Its end is being written, and tells whoever waits; or it was written since the plan was read.
-      const stored = await this.#o.guard(() => this.#o.parts.store.planByNumber(plan.id));
-      if (stored === null || !isPlanLive(stored.status)) this.#waiters.tell(plan.id, stored);
-    }
-    const end = await told;
-    if (end === null) this.#o.admit();
-    return await this.#view(end ?? (await this.#plan(planId)));
+  ended(planId: string): Promise<PlanView> {
+    return this.#reads.ended(planId);
   }
 
   planIds(q: { resource: string; taskType: string }): Promise<string[]> {
     return this.#o.guard(() => this.#o.parts.store.planIds({ resource: q.resource, taskType: this.#canonical(q.taskType) }));
   }
 
-  async active(q: { resource?: string; taskType?: string } = {}): Promise<PlanView[]> {
-    const taskType = q.taskType === undefined ? undefined : this.#canonical(q.taskType);
-    const plans = this.#book
-      .all()
-      .filter((p) => !p.once && (q.resource === undefined || p.resource === q.resource) && (taskType === undefined || p.taskType === taskType));
-    return await this.#views(plans);
+  active(q: { resource?: string; taskType?: string } = {}): Promise<PlanView[]> {
+    return this.#reads.active(this.#named(q));
   }
 
-  async recent(q: { resource?: string; taskType?: string; limit?: number } = {}): Promise<PlanView[]> {
-    const taskType = q.taskType === undefined ? undefined : this.#canonical(q.taskType);
-    const limit = Math.min(q.limit ?? 100, MAX_RECENT);
-    const plans = await this.#o.guard(() => this.#o.parts.store.plansOf({ resource: q.resource, taskType, newest: true, limit }));
-    return await this.#views(plans.map((p) => this.#book.get(p.id) ?? p));
+  recent(q: { resource?: string; taskType?: string; limit?: number } = {}): Promise<PlanView[]> {
+    return this.#reads.recent(this.#named(q));
   }
 
   async abort(planId: string, o: { by?: string; reason?: string } = {}): Promise<PlanView> {
-    const plan = await this.#plan(planId);
+    const plan = await this.#reads.plan(planId);
     if (!isPlanLive(plan.status)) throw ended(plan);
     const message = `Aborted${o.by === undefined ? '' : ` by ${o.by}`}: ${o.reason ?? 'by request'}. What runs may finish; nothing new is generated.`;
     await this.#post((done) => ({ kind: 'abort', plan: plan.id, message, done }));
@@ -313,23 +303,7 @@ export class PlanService implements Plans {
   }
 
   metrics(): PlanMetrics {
-    const plans = this.#book.all().filter((p) => !p.once);
-    return {
-      pairs: this.#book.pairs().map((c) => {
-        const p = this.#book.ofPair(c.resource, c.taskType);
-        if (p === undefined) return { ...c };
-        return {
-          ...c,
-          taskPlanProgressionBlocked: this.#book.blocked.has(p.id) ? 1 : 0,
-          taskPlanInputsToProcess: p.total,
-          taskPlanInputsBeingProcessed: p.inFlight,
-          taskPlanInputsProcessed: p.processed,
-        };
-      }),
-      activeTaskPlansCount: plans.filter((p) => p.status === Status.active).length,
-      taskPlansAbortingCount: plans.filter((p) => p.status === Status.aborting).length,
-      orchestrationTimeSinceLastPollMs: this.#o.parts.host.now() - this.#upkeep.polledAt,
-    };
+    return this.#reads.metrics();
   }
 
   sweep(): Promise<number> {
@@ -427,32 +401,6 @@ export class PlanService implements Plans {
     this.#o.wake();
   }
 
-  async #plan(planId: string): Promise<Plan> {
-    if (typeof planId !== 'string' || planId.split('__').length < 3)
-      throw new TuttiError('NOT_FOUND', `${JSON.stringify(planId)} is no plan id: it looks like <resource>__<task type>__<uuid>`, { field: 'planId' });
-    const live = this.#book.byPlanId(planId);
-    if (live !== undefined && !live.once) return live;
-    const stored = await this.#o.guard(() => this.#o.parts.store.planById(planId));
-    if (stored === null || stored.once) throw new TuttiError('NOT_FOUND', `there is no plan ${planId}`, { field: 'planId' });
-    return stored;
-  }
-
-  async #view(p: Plan, most?: number): Promise<PlanView> {
-    const { store, graphs } = this.#o.parts;
-    const graph = (task: number): TaskGraph | undefined => graphs.get(task);
-    return await this.#o.guard(() => planView(p, { store, book: this.#book, graph, taskUuid: this.#o.taskUuid, enabled: () => this.enabled }, most));
-  }
-
-  /** One after the other, so that the loop goes on between them. */
-  async #views(plans: readonly Plan[]): Promise<PlanView[]> {
-    const views: PlanView[] = [];
-    for (const p of plans) {
-      views.push(await this.#view(p, LISTED_BATCHES));
-      if (views.length % 8 === 0) await new Promise<void>((resolve) => this.#o.parts.host.soon(resolve));
-    }
-    return views;
-  }
-
   #traits(name: string): TaskTypeTraits | null {
     for (const h of this.#hosts) {
       const t = h.taskType(name);
@@ -463,6 +411,10 @@ export class PlanService implements Plans {
 
   #hostOf(name: string): GeneratorHost | undefined {
     return this.#hosts.find((h) => h.taskType(name) !== null);
+  }
+
+  #named<Q extends { taskType?: string }>(q: Q): Q {
+    return q.taskType === undefined ? q : { ...q, taskType: this.#canonical(q.taskType) };
   }
 
   /** An alias stands for its type; an unknown name for itself. */

@@ -213,7 +213,9 @@ export class PlanRows {
     const edge = this.#all('select ended_at, id from plans where ended_at is not null order by ended_at desc, id desc limit 1 offset ?', q.keep)[0];
     const byCount = edge !== undefined && (edge.ended_at as number) >= q.before;
     const rows = this.#all(
-      `select id from plans where ended_at is not null and (ended_at, id) <= (?, ?) order by ended_at, id limit ?`,
+      `select id from plans where ended_at is not null and (ended_at, id) <= (?, ?)
+         and not exists (select 1 from dead_letters d where d.task = -plans.id and d.resolved_at is null)
+       order by ended_at, id limit ?`,
       byCount ? edge.ended_at : q.before - 1,
       byCount ? edge.id : Number.MAX_SAFE_INTEGER,
       q.limit,

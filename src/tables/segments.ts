@@ -121,7 +121,7 @@ export class Segments {
     const temporary = path.join(folder, `_${base}`);
     try {
       const columns = t.schema.columns.map((c) => `CAST(${quoteName(c.name)} AS ${c.type}) AS ${quoteName(c.name)}`).join(', ');
-      const rows = await session.run(`COPY (SELECT ${columns} FROM (${o.select}\n)) TO ${quotePath(temporary)} (FORMAT parquet, COMPRESSION zstd)`);
+      const rows = await session.run(`COPY (SELECT ${columns} FROM (${o.select}\n)) TO ${quotePath(temporary)} (FORMAT parquet, COMPRESSION snappy)`);
       if (rows === 0) return null;
       const times = await timesOf(session, t.schema, temporary);
       const bytes = await syncFile(temporary);

@@ -63,11 +63,15 @@ export class PlanWorld {
     );
     const plans = { ...DEFAULT_ENGINE_CONFIG.plans, ...o.plans };
     const config = { retention: { enabled: false, maxAgeMs: 0, maxCount: 0, intervalMs: 1 }, ...o.config, plans };
+    // What a test needs to begin with is no part of what may fail.
+    const { fate } = this;
+    this.fate = () => 'ok';
     const engine = await this.wait(Engine.open({ store, host, config }));
     this.engine = engine;
     engine.addResourceKind(this.kind());
     for (const id of this.existing)
       if ((await this.wait(engine.resources.get(id))) === null) await this.wait(engine.resources.create({ id, kind: 'table', body: {} }));
+    this.fate = fate;
     const generators = new LocalGeneratorHost({ registerHandlers: () => undefined, timer: (ms, fn) => machine.timer(life, ms, fn) });
     generators.register(types);
     const session = engine.workers.connect(

@@ -3,6 +3,7 @@
  * what it may name is a list, not the rest of a list: some functions of DuckDB write files, read settings or end the process.
  */
 import { TuttiError } from '../core/errors.ts';
+import { CONDITION_FUNCTIONS } from './condition-functions.ts';
 import type { DuckSession } from './duckdb.ts';
 
 type Tree = { [key: string]: unknown };
@@ -32,8 +33,15 @@ export async function guardCondition(s: DuckSession, condition: string, field: s
   const around = async (text: string): Promise<Tree[]> => parse(s, `SELECT * FROM t WHERE (${text}\n)`, field);
   const [trees, [plain]] = [await around(condition), await around('true')];
   if (trees.length !== 1 || frame(trees[0]) !== frame(plain)) throw invalid(`${field} is not one condition.`, field);
+  // `a) OR (b` is one between these brackets only; what else is put around it would mean something else.
+  const bare = await parse(s, `SELECT * FROM t WHERE ${condition}\n`, field);
+  if (unplaced(bare) !== unplaced(trees)) throw invalid(`${field} is not one condition.`, field);
   check(trees[0], ['t'], field);
   walk(trees[0], (node) => {
+    const name = typeof node.function_name === 'string' ? node.function_name.toLowerCase() : null;
+    if (name !== null && !CONDITION_FUNCTIONS.has(name))
+      throw invalid(`${field} may not use ${name}(): it is none of the functions that a condition may have.`, field);
+    if (node.id === 'ARRAY') throw invalid(`${field} may not use arrays of a fixed size.`, field);
     if (node.class === 'SUBQUERY') throw invalid(`${field} has a subquery: it may use the columns of its own row only.`, field);
     if (node.class === 'WINDOW') throw invalid(`${field} has a window function: it may use the columns of its own row only.`, field);
     if (node.class === 'PARAMETER') throw invalid(`${field} has a parameter.`, field);
@@ -90,5 +98,7 @@ function walk(tree: Tree, visit: (node: Tree, key: string | null) => void): void
 /** A SELECT without its condition and without the places where things stand. */
 function frame(tree: Tree): string {
   const { where_clause: _, ...node } = tree.node as Tree;
-  return JSON.stringify({ ...tree, node }, (key, value: unknown) => (key === 'query_location' ? undefined : value));
+  return unplaced({ ...tree, node });
 }
+
+const unplaced = (tree: unknown): string => JSON.stringify(tree, (key, value: unknown) => (key === 'query_location' ? undefined : value));

@@ -2,6 +2,7 @@
 import type { JsonObject } from '../core/definition.ts';
 import { TuttiError, isTuttiError } from '../core/errors.ts';
 import { showValue } from '../core/show-value.ts';
+import { serialise } from '../core/values.ts';
 import type { TableSchema } from './tables.ts';
 
 export type TaskSettings = Readonly<Record<string, string>>;
@@ -42,7 +43,8 @@ const isObject = (v: unknown): v is JsonObject => typeof v === 'object' && v !==
 export function readConfig(config: unknown, schema: TableSchema, checks: Pick<ConfigChecks, 'checkCron' | 'taskType'>): JsonObject {
   const problems: string[] = [];
   if (!isObject(config)) throw invalid([`config must be an object, not ${showValue(config)}`]);
-  const kept = structuredClone(config);
+  // What could not be kept anyway, nested too deeply for one, is refused by name.
+  const kept = JSON.parse(serialise(config, { name: 'config' })) as JsonObject;
   checkSegments(kept, schema, problems);
   checkRealtime(kept, problems);
   const { task } = kept;

@@ -14,6 +14,7 @@ import type { EngineParts } from '../engine-parts.ts';
 import { Inbox } from '../inbox.ts';
 import type { Actor, Turn } from '../turn.ts';
 import { batchEndOf } from './plan-batches.ts';
+import type { ItemRevisions } from './item-revisions.ts';
 import type { PlanBook } from './plan-book.ts';
 import type { PlanCalls } from './plan-calls.ts';
 import type { PlanCommand, PreparedItems } from './plan-command.ts';
@@ -29,7 +30,7 @@ export interface PlanKeeperOptions {
   decided: (d: PlanDecision) => void;
   /** Versions of these items have to be looked up again; the command comes back. */
   prepare: (c: Extract<PlanCommand, { kind: 'answer' | 'items' | 'resource' }>) => void;
-  revisions: { of(resource: number): number; bump(resource: number): void };
+  revisions: ItemRevisions;
 }
 
 export class PlanKeeper implements Actor {
@@ -38,7 +39,8 @@ export class PlanKeeper implements Actor {
   #taken: PlanCommand[] = [];
   /** Plans that the turn in hand has decided about, as they were before it; and resources of which it writes items. */
   readonly #touched = new Map<number, { resource: string; plan: Plan | undefined; batch: PlanBatch | undefined }>();
-  readonly #written = new Set<number>();
+  /** Resources whose items it has written, with the keys; null: removed. */
+  readonly #written = new Map<number, readonly string[] | null>();
   /** Plans that a poke waits for: one is enough, however long nothing can be written (I11). */
   readonly #poked = new Set<number>();
   /** To be read anew. */
@@ -91,7 +93,7 @@ export class PlanKeeper implements Actor {
 
   settle(): void {
     // Whoever looked versions up between the decision and its commit has seen the old ones.
-    for (const r of this.#written) this.#o.revisions.bump(r);
+    for (const [resource, keys] of this.#written) this.#changed(resource, keys);
     this.#clear();
   }
 
@@ -201,7 +203,7 @@ export class PlanKeeper implements Actor {
         if (c.tick !== null) {
           const plan = c.plan.once ? null : c.plan.planId;
           const { schedule, at } = c.tick;
-          const mark = { manual: false, task: null, plan, reason: null, message: null, doneAt: null, endedAt: now };
+          const mark = { manual: false, task: null, plan, reason: null, message: null, doneAt: now };
           changes.ticks.push({ insert: false, schedule, at, fromState: Tick.pending, state: Tick.fired, ...mark });
         }
         this.#apply(turn, null, advancePlan(c.plan, this.#o.world(c.plan)));
@@ -262,8 +264,8 @@ export class PlanKeeper implements Actor {
         if (c.incarnation !== null) {
           changes.resourceRemovals.push(c.incarnation);
           // Whoever wants to write its items has to look again, and finds it gone.
-          this.#o.revisions.bump(c.incarnation);
-          this.#written.add(c.incarnation);
+          this.#changed(c.incarnation, null);
+          this.#written.set(c.incarnation, null);
         }
         turn.out.weight += 8;
         const gone = book.all().filter((p) => p.resource === c.resource);
@@ -322,14 +324,22 @@ export class PlanKeeper implements Actor {
   }
 
   #fresh(items: PreparedItems): boolean {
-    return this.#o.revisions.of(items.resource) === items.revision;
+    return this.#o.revisions.fresh(items);
+  }
+
+  /** `keys` null: all there are. */
+  #changed(resource: number, keys: readonly string[] | null): void {
+    if (keys === null) this.#o.revisions.dropped(resource);
+    else this.#o.revisions.changed(resource, keys);
   }
 
   #write(turn: Turn, writes: readonly ItemWrite[], resource: number): void {
     for (const w of writes) turn.out.changes.items.push(w);
     turn.out.weight += writes.length;
-    this.#o.revisions.bump(resource);
-    this.#written.add(resource);
+    const keys = writes.map((w) => w.key);
+    this.#changed(resource, keys);
+    const before = this.#written.get(resource);
+    if (before !== null) this.#written.set(resource, before === undefined ? keys : [...before, ...keys]);
   }
 
   #apply(turn: Turn, before: Plan | null, d: PlanDecision, newBatch = false): void {

@@ -264,6 +264,12 @@ function checkedSettings(given: unknown): Record<string, string> {
       throw new TuttiError('INVALID_INPUT', `taskConfigs.${key} must be text`, { field: `taskConfigs.${key}` });
     if (String(value).length > 100_000)
       throw new TuttiError('INVALID_INPUT', `taskConfigs.${key} is longer than 100,000 characters`, { field: `taskConfigs.${key}` });
+    // Neither a path nor SQL can have it, and no plan could keep it.
+    for (const text of [key, String(value)])
+      if (text.includes('\0') || !text.isWellFormed())
+        throw new TuttiError('INVALID_INPUT', `taskConfigs.${key} has a character that no setting may have: U+0000 or half of a surrogate pair`, {
+          field: `taskConfigs.${key}`,
+        });
     out[key] = String(value);
   }
   return out;

@@ -10,7 +10,9 @@ import { serialise } from '../../core/values.ts';
 import type { StoredResource } from '../../store/plan-store.ts';
 import type { Store } from '../../store/store.ts';
 import type { Host } from '../host.ts';
+import { ReadGate } from '../read-gate.ts';
 import type { Resource, ResourceChanges, ResourceItem, Resources } from '../resource-port.ts';
+import { ItemRevisions } from './item-revisions.ts';
 import type { Done, PlanCommand, PreparedItems } from './plan-command.ts';
 
 const MAX_CHANGES = 10_000;
@@ -29,18 +31,16 @@ export interface ResourceServiceOptions {
 
 export class ResourceService implements Resources {
   readonly #o: ResourceServiceOptions;
-  readonly #revisions = new Map<number, number>();
+  readonly #gate: ReadGate;
   readonly #locks = new Map<string, Promise<unknown>>();
   #lastIncarnation = -1;
 
   constructor(o: ResourceServiceOptions) {
     this.#o = o;
+    this.#gate = new ReadGate({ limit: 64, soon: (fn) => o.host.soon(fn) });
   }
 
-  readonly revisions = {
-    of: (resource: number): number => this.#revisions.get(resource) ?? 0,
-    bump: (resource: number): void => void this.#revisions.set(resource, (this.#revisions.get(resource) ?? 0) + 1),
-  };
+  readonly revisions = new ItemRevisions();
 
   async create(r: { id: string; kind: string; body: Json }): Promise<Resource> {
     if (typeof r.id !== 'string' || !ID.test(r.id) || r.id.includes('__'))
@@ -178,6 +178,8 @@ export class ResourceService implements Resources {
   }
 
   async #row(id: string): Promise<StoredResource | null> {
+    // A store that answers at once would let a caller's loop of reads keep timers and everything else waiting.
+    await this.#gate.pass();
     return await this.#o.guard(() => this.#o.store.resource(id));
   }
 

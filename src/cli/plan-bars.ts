@@ -44,7 +44,7 @@ const batchBar = (b: WirePlanBatch): BarStep => {
     parentId: 'plan',
     name: `batch ${b.batchSequence}`,
     state: b.taskState === null ? 'error' : BATCH_STATES[b.taskState],
-    fraction: total > 0 ? (complete + failed) / total : 0,
+    fraction: total > 0 ? complete / total : 0,
     done: complete,
     total,
     unit: 'items',

@@ -31,10 +31,11 @@ export const terminalOf = (stream: Pick<WriteStream, 'write'> & Partial<WriteStr
   return {
     live,
     get columns() {
-      return stream.columns ?? 80;
+      // A terminal that nobody has told its size says 0.
+      return stream.columns || 80;
     },
     get rows() {
-      return stream.rows ?? 24;
+      return stream.rows || 24;
     },
     paint: paintWith(live && !noColor),
     write: (text) => void stream.write(text),

@@ -4,17 +4,38 @@ import type { TreeStep, TreeTask } from './step-tree.ts';
 
 /**
  * What a task is a run of: `namespace/name@version`, or without a version where that is not known. An ad hoc task has no template: it is
- * a tree, or what it was made of another task as.
+ * a batch of a plan, what it was made of another task as, or a tree.
  */
-export const templateOf = (t: { namespace: string; name: string; version?: string; origin?: { type: string } | null }): string =>
-  t.name === '' ? (t.origin?.type ?? 'tree') : `${t.namespace}/${t.name}${t.version === undefined ? '' : `@${t.version}`}`;
+export const templateOf = (t: {
+  namespace: string;
+  name: string;
+  version?: string;
+  origin?: { type: string } | null;
+  initiator?: string;
+  key?: string | null;
+}): string => {
+  if (t.name !== '') return `${t.namespace}/${t.name}${t.version === undefined ? '' : `@${t.version}`}`;
+  const batch = t.initiator === 'plan' ? /^Task_(.+)_[\da-f-]{36}_(\d+)$/.exec(t.key ?? '') : null;
+  return batch === null ? (t.origin?.type ?? 'tree') : `${batch[1]} batch ${batch[2]}`;
+};
 
 const time = (text: string | null): number | null => (text === null ? null : Date.parse(text));
 
 export const treeTask = (
   t: Pick<
     WireTask,
-    'task_uuid' | 'namespace' | 'name' | 'version' | 'origin' | 'status' | 'created_at' | 'completed_at' | 'completion_percentage' | 'progress'
+    | 'task_uuid'
+    | 'namespace'
+    | 'name'
+    | 'version'
+    | 'origin'
+    | 'initiator'
+    | 'key'
+    | 'status'
+    | 'created_at'
+    | 'completed_at'
+    | 'completion_percentage'
+    | 'progress'
   >,
 ): TreeTask => ({
   id: t.task_uuid,

@@ -178,8 +178,8 @@ export const PLAN_ROUTES = {
     permission: 'plans:trigger',
     description:
       'Answers with the name of the first task, once it is durable. `X-Tutti-Plan-Id` has the id of the plan, separated by commas where a name ' +
-      'without type stands for two tables. An empty map: there is nothing to do, or nothing may begin (then `X-Tutti-Blocked` says why). 409: ' +
-      'a plan is live; its id is in the text.',
+      'without type stands for two tables. An empty map: there is nothing to do (`X-Tutti-Nothing` has what the generator said), ' +
+      'or nothing may begin (`X-Tutti-Blocked` says why). 409: a plan is live; its id is in the text.',
     params: noParams,
     query: noQuery,
     body: executeRequest,

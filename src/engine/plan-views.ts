@@ -67,6 +67,8 @@ export interface TriggerRun {
   /** Name and UUID of the first batch's task; null: there was nothing to do, or it is not generated yet. */
   taskName: string | null;
   taskId: string | null;
+  /** There was nothing to do, and no plan is kept: what the generator said to that. */
+  nothing?: string;
 }
 
 export interface TriggerResult {
@@ -141,7 +143,8 @@ export interface Plans {
   expand(name: string): Promise<string[]>;
   /** Of every status, newest last. */
   planIds(q: { resource: string; taskType: string }): Promise<string[]>;
-  active(q?: { resource?: string; taskType?: string }): Promise<PlanView[]>;
+  /** `once`: one-shot runs, too. They are no plans for anybody else. */
+  active(q?: { resource?: string; taskType?: string; once?: boolean }): Promise<PlanView[]>;
   /** The newest of every status, newest first. */
   recent(q?: { resource?: string; taskType?: string; limit?: number }): Promise<PlanView[]>;
   /** Nothing new is generated from here on; a running batch ends by itself. Throws NOT_FOUND, ILLEGAL_STATE (it has ended). */

@@ -23,7 +23,8 @@ export const MAX_UNSEALED = 2_000_000;
 /** What one segment takes: the change that removes the items has them all, and memory too. */
 const SEAL_ITEMS = 2_000;
 const SEAL_CHARS = 64 * 2 ** 20;
-const PAGE = 200;
+/** Items read at one go: each may have 300,000 characters. */
+const PAGE = 8;
 /** A seal that failed is tried again after this. */
 const RETRY_MS = 30_000;
 
@@ -65,7 +66,7 @@ export class RealtimeRows {
   }
 
   async add(t: TableData, rows: readonly unknown[]): Promise<{ added: number; unsealedRows: number }> {
-    const bodies = packRows(rows, t.schema);
+    const bodies = await packRows(rows, t.schema, () => new Promise<void>((resolve) => this.#o.timer(0, resolve)));
     const w = await this.#waiting(t);
     if (w.rows + rows.length > MAX_UNSEALED) {
       throw new TuttiError(

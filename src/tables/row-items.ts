@@ -24,13 +24,19 @@ const ITEM_CHARS = 300_000;
 /** Characters of JSON of one row: three bytes each fit into an item. */
 const ROW_CHARS = 300_000;
 const PROBLEMS = 10;
+/** What is checked at one go: a few milliseconds. A cell takes its time however short it is. */
+const SLICE_CHARS = 200_000;
+const CHARS_PER_CELL = 20;
 
 export const rowKey = (n: number): string => ROWS_PREFIX + String(n).padStart(16, '0');
 export const rowNumber = (key: string): number => Number(key.slice(ROWS_PREFIX.length));
 export const rowItem = (i: ResourceItem): RowItem => i.body as unknown as RowItem;
 
-/** Bodies of items for these rows. Throws INVALID_INPUT, VALUE_TOO_LARGE, with the first rows that are wrong. */
-export function packRows(rows: readonly unknown[], schema: TableSchema): Json[] {
+/**
+ * Bodies of items for these rows. Throws INVALID_INPUT, VALUE_TOO_LARGE, with the first rows that are wrong. `pause` lets others have the loop:
+ * a hundred thousand rows take a while.
+ */
+export async function packRows(rows: readonly unknown[], schema: TableSchema, pause: () => Promise<unknown>): Promise<Json[]> {
   if (rows.length === 0) throw new TuttiError('INVALID_INPUT', 'There are no rows.', { field: 'rows' });
   if (rows.length > MAX_ROWS)
     throw new TuttiError('INVALID_INPUT', `There are ${rows.length} rows; ${MAX_ROWS} is the limit of one request.`, { field: 'rows' });
@@ -39,6 +45,7 @@ export function packRows(rows: readonly unknown[], schema: TableSchema): Json[] 
   const bodies: Json[] = [];
   let part: CellText[][] = [];
   let chars = 0;
+  let work = 0;
   const flush = (): void => {
     const body: RowItem = { schemaVersion: schema.version, columns: schema.columns, timeColumn: schema.timeColumn, chars, rows: part };
     if (part.length > 0) bodies.push(body as unknown as Json);
@@ -58,6 +65,11 @@ export function packRows(rows: readonly unknown[], schema: TableSchema): Json[] 
     if (chars + size > ITEM_CHARS) flush();
     part.push(cells);
     chars += size;
+    work += size + CHARS_PER_CELL * cells.length;
+    if (work >= SLICE_CHARS) {
+      work = 0;
+      await pause();
+    }
   }
   if (problems.length > 0) {
     const list = problems.map((p) => `${p.at} ${p.problem}`);

@@ -205,7 +205,7 @@ export class TableService implements Tables {
   async sweep(): Promise<void> {
     for (const { id } of await this.#all()) {
       if (this.#closed) return;
-      await this.#o.segments.sweep(id, async () => (await this.#o.plans.active({ resource: id })).length === 0).catch(unlessNotFound);
+      await this.#o.segments.sweep(id, async () => (await this.#o.plans.active({ resource: id, once: true })).length === 0).catch(unlessNotFound);
     }
     await this.#o.segments.sweepFolders();
   }
@@ -226,12 +226,12 @@ export class TableService implements Tables {
   }
 
   async #refuseActive(id: string): Promise<void> {
-    for (const plan of await this.#o.plans.active({ resource: id })) {
+    for (const plan of await this.#o.plans.active({ resource: id, once: true })) {
       const running = plan.batches.reduce((sum, b) => sum + b.subtasks.running, 0);
       if (running === 0) continue;
       throw new TuttiError(
         'ILLEGAL_STATE',
-        `${running} subtasks of the plan ${plan.planId} run on ${id}: abort it and wait, or drop the table with ignoreActiveTasks=true`,
+        `${running} subtasks of ${plan.planId} run on ${id}: wait for them (a plan can be aborted), or drop the table with ignoreActiveTasks=true`,
         {
           details: { plan_id: plan.planId, running },
         },

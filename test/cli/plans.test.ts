@@ -37,9 +37,16 @@ test('plan show: inputs and batches as bars, settings below; an unknown plan is 
   assert.match(out, /^ACTIVE {2}Batch 1 runs: 10 subtasks\.$/m);
   assert.match(out, /^segments +\S+ +40 % +10 of 25 +10 in flight$/m);
   assert.match(out, /^ {2}batch 0 +█+ +100 % +10 of 10 +1\.0 s$/m);
-  assert.match(out, /^ {2}batch 1 +\S+ +40 % +3 of 10 +1 failed$/m);
-  assert.match(out, /source {4}ADHOC_CONFIG, by key-1/);
-  assert.match(out, /enableTaskOrchestration true/);
+  assert.match(out, /^ {2}batch 1 +\S+ +30 % +3 of 10 +1 failed$/m);
+  assert.match(out, /^ {2}source {18}ADHOC_CONFIG, by key-1$/m);
+  assert.match(out, /^ {2}enableTaskOrchestration true$/m);
+  assert.doesNotMatch(out, /^ {2}message/m);
+  const long = `1 file given up: ${'d'.repeat(80)}, line 200`;
+  s.engine.plans.views = [planView(1, { statusMessage: long })];
+  assert.match((await cli(['plan', 'show', planId], s)).out, new RegExp(`^  message {17}${long}$`, 'm'));
+  s.engine.plans.views = [planView(1, { blocked: 'the queue is stopped' })];
+  assert.match((await cli(['plan', 'show', planId], s)).out, /blocked: the queue is stopped$[^]*^ {2}message +Batch 1 runs: 10 subtasks\.$/m);
+  s.engine.plans.views = [planView(1, { triggeredBy: 'key-1' })];
   assert.doesNotMatch((await cli(['plan', 'show', planId, '-b', '1'], s)).out, /batch 0 /);
   assert.deepEqual(JSON.parse((await cli(['plan', 'show', planId, '--json'], s)).out), planToWire(planView(1, { triggeredBy: 'key-1' })));
   const missing = await cli(['plan', 'show', 'nonsense'], s);
@@ -132,7 +139,7 @@ test('plan run: asks for a plan unless told not to, and says what began', async 
   plans.result = { runs: [{ resource: 'myTable_OFFLINE', planId, taskName: 'T', taskId: `${UUID}a` }], skipped: [], blocked: null };
   const args = ['plan', 'run', 'SegmentPurgeTask', 'myTable_OFFLINE'];
   assert.equal((await cli([...args, '-s', 'a=1=2', '--set', 'b='], s)).out, `${planId}\n`);
-  assert.deepEqual(JSON.parse((await cli([...args, '--json'], s)).out), { tasks: { myTable_OFFLINE: 'T' }, planIds: [planId], blocked: null });
+  assert.deepEqual(JSON.parse((await cli([...args, '--json'], s)).out), { tasks: { myTable_OFFLINE: 'T' }, planIds: [planId], blocked: null, nothing: null });
   const watched = await cli([...args, '--watch'], s);
   assert.equal(watched.code, 0);
   assert.match(watched.out, /plan is COMPLETED/);
@@ -140,6 +147,9 @@ test('plan run: asks for a plan unless told not to, and says what began', async 
   assert.equal((await cli([...args, '--once'], s)).out, 'myTable_OFFLINE  T\n');
   plans.result.runs = [];
   assert.equal((await cli(args, s)).err, 'nothing to do\n');
+  plans.result.runs = [{ resource: 'myTable_OFFLINE', planId: null, taskName: null, taskId: null, nothing: 'No segment is left.' }];
+  assert.equal((await cli(args, s)).err, 'nothing to do: No segment is left.\n');
+  plans.result.runs = [];
   plans.result.blocked = 'the queue of SegmentPurgeTask is stopped';
   assert.equal((await cli(args, s)).err, 'nothing begun: the queue of SegmentPurgeTask is stopped\n');
   const settings = plans.calls.filter((c) => c.verb === 'trigger').map((c) => (c.args as TriggerRequest).settings);

@@ -31,6 +31,15 @@ test('control characters do not reach the terminal', () => {
   assert.equal(printable('a\u001b[31mb\nc\u0007'), 'a\ufffd[31mb c\ufffd');
 });
 
+test('a terminal that was not told its size is as wide as most', () => {
+  const sized = (columns: number, rows: number) => terminalOf({ isTTY: true, columns, rows, write: () => true } as never, false);
+  for (const [has, is] of [
+    [sized(0, 0), [80, 24]],
+    [sized(120, 50), [120, 50]],
+  ] as const)
+    assert.deepEqual([has.columns, has.rows], is);
+});
+
 test('colour only where a person looks, and not with NO_COLOR', () => {
   const stream = (isTTY: boolean) => ({ isTTY, write: () => true }) as never;
   assert.equal(terminalOf(stream(true), false).paint('red', 'x'), '\u001b[31mx\u001b[39m');

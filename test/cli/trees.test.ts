@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { templateOf } from '../../src/cli/wire-tree.ts';
 import { loadConfig } from '../../src/config.ts';
 import { type Served, serve } from '../../src/main.ts';
 import { cli, scratch } from './cli-harness.ts';
@@ -41,6 +42,13 @@ test('where a task of a template has its name, a tree says that it is one', asyn
   assert.match(events.out, new RegExp(`^${task.id} {2}tree {2}.*task is complete$`, 'm'));
 });
 
+test('a batch of a plan is listed as that', () => {
+  const task = { namespace: '', name: '', origin: null, initiator: 'plan', key: 'Task_My_Task_47a8b3e6-6c08-43f7-9c41-f7b5a163941a_12' };
+  assert.equal(templateOf(task), 'My_Task batch 12');
+  assert.equal(templateOf({ ...task, initiator: 'cli' }), 'tree');
+  assert.equal(templateOf({ ...task, key: null }), 'tree');
+});
+
 test('what was made of another task is listed as that, and shown with where it came from', async () => {
   const task = await served.tutti.submitTree([{ name: 'first', handler: 'noop' }]);
   await task.done();
@@ -72,6 +80,8 @@ test('copy says which options its modes want', async () => {
     assert.match(refused.err, message);
   }
   assert.equal((await cli(['copy', task.id, '--mode', 'mixed', '--link', 'kept'], { url })).code, 0);
+  const both = await cli(['copy', task.id, '--mode', 'mixed', '--link', 'nobody', '--link', 'kept'], { url });
+  assert.match(both.err, /nobody/);
 });
 
 test('run --tree --no-execute stores it; cancel --step ends one of its steps', async (t) => {

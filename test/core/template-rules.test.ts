@@ -181,9 +181,10 @@ test('a graph is refused exactly when it has a cycle', () => {
 test('100,000 steps, in a chain or around one, take linear time', () => {
   const chain = (n: number): TemplateDefinition => template(Array.from({ length: n }, (_, i) => step(`s${i}`, i === 0 ? [] : [`s${i - 1}`])));
   const time = (def: TemplateDefinition): number => {
-    const start = performance.now();
+    // Of the processor, not of the wall: other tests run beside this one.
+    const start = process.cpuUsage();
     assert.deepEqual(checkTemplate(def), []);
-    return performance.now() - start;
+    return process.cpuUsage(start).user / 1000;
   };
   time(chain(10_000));
   const small = time(chain(10_000));

@@ -357,3 +357,19 @@ test('a run that is no plan, and whose generator throws, is an error and nothing
   await assert.rejects(execute(w), is('GENERATION_FAILED', /no listing/));
   assert.deepEqual([w.inner.livePlans(), await tasks(w)], [[], 0]);
 });
+
+test('settings that neither a path nor SQL can have are refused by name, and nothing runs', async (t) => {
+  const w = await world(t);
+  for (const [key, value] of [
+    ['mine', 'a\0b'],
+    ['mine', '\ud800'],
+    ['\ud800', 'x'],
+  ]) {
+    await assert.rejects(execute(w, { ...FLAG, [key]: value }), {
+      code: 'INVALID_INPUT',
+      field: `taskConfigs.${key}`,
+      message: /U\+0000 or half of a surrogate/,
+    });
+  }
+  assert.deepEqual([await ids(w), await tasks(w)], [[], 0]);
+});

@@ -10,6 +10,7 @@ test('an embedded engine lists its handlers, runs built-in ones, checks inputs, 
     .step('all', { after: { cpu: 'required', strict: 'optional' }, handler: 'aggregate_results_executor' });
   const tutti = await Tutti.open({
     store: ':memory:',
+    tables: false,
     templates: [flow],
     handlers: [handler('strict', () => 'never', { inputSchema: { required: ['gone'] }, cancelable: false, description: 'Wants more' })],
     logger: (level, message) => void said.push(`${level}: ${message}`),

@@ -213,6 +213,17 @@ test('stopped, blocked, or nothing to do: 200 with an empty map, and a reason wh
   const post = () => s.ask('/tasks/execute', { method: 'POST', body: SEED_EXECUTE });
   const idle = await post();
   assert.deepEqual([idle.status, idle.json, idle.headers['x-tutti-blocked'], idle.headers['x-tutti-plan-id']], [200, {}, undefined, undefined]);
+  const nothing = { planId: null, taskName: null, taskId: null, nothing: 'No segment of tätä is left.' };
+  plans.result = {
+    runs: [
+      { resource: 'myTable_OFFLINE', ...nothing },
+      { resource: 'myTable_REALTIME', ...nothing },
+    ],
+    skipped: [],
+    blocked: null,
+  };
+  const done = await post();
+  assert.deepEqual([done.status, done.json, done.headers['x-tutti-nothing']], [200, {}, 'No segment of t?t? is left.']);
   plans.result = { runs: [], skipped: [], blocked: 'the disk of /dätä is full\n' };
   const blocked = await post();
   assert.deepEqual([blocked.status, blocked.json, blocked.headers['x-tutti-blocked']], [200, {}, 'the disk of /d?t? is full?']);

@@ -183,6 +183,9 @@ test('configs: settings become texts, schedules follow, what is bad is refused k
   ] as [JsonObject, RegExp][]) {
     await assert.rejects(tables.setConfig('trips', bad), { code: 'INVALID_INPUT', message, field: 'config' });
   }
+  let deep: JsonObject = {};
+  for (let i = 0; i < 10_000; i++) deep = { deep };
+  await assert.rejects(tables.setConfig('trips', deep), { code: 'UNSTORABLE_VALUE', message: /^config\..* is nested deeper than 500 levels/ });
   f.problems.push('purgePredicate: no such column', 'tableMaxNumTasks must be a whole number');
   await assert.rejects(tables.setConfig('trips', purge({})), {
     message: /2 things are wrong.*SegmentPurgeTask: purgePredicate: no such column; .*tableMaxNumTasks/,

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { isTuttiError, type OpenOptions, type TableOptions, Tutti } from '../../src/main.ts';
+import { defineTaskType, isTuttiError, type OpenOptions, type TableOptions, Tutti } from '../../src/main.ts';
 import { HttpClient } from '../../src/sdk/client/http-client.ts';
 import { startHttpServer } from '../../src/server/http/server.ts';
 import { cli } from '../cli/cli-harness.ts';
@@ -279,4 +279,31 @@ test('the client says what the SDK says', async (t) => {
   assert.deepEqual((await tables.query('trips', 'SELECT count(*), count(DISTINCT id) FROM trips')).rows, [[30_000, 30_000]]);
   const all = await tables.query('trips', 'SELECT id FROM trips');
   assert.deepEqual([all.rows.length, all.truncated], [10_000, true], 'the limit that holds where none is given');
+});
+
+test('a drop refuses while a one-shot run is at work, too; properties that every plan has are looked at when a config is saved', async (t) => {
+  const begun = Promise.withResolvers<void>();
+  const end = Promise.withResolvers<void>();
+  const slow = defineTaskType<{ n: number }, Record<string, never>, Record<string, never>>({
+    name: 'Slow',
+    startPlan: () => ({ state: { n: 0 }, inputsToProcess: 1 }),
+    nextBatch: () => ({ kind: 'batch', state: { n: 1 }, subtasks: [{ name: 'a', input: {} }] }),
+    subtask: async () => {
+      begun.resolve();
+      await end.promise;
+      return {};
+    },
+  });
+  const w = await world(t, { open: { taskTypes: [slow] } });
+  await create(w);
+  const [run] = (await w.tutti.engine.plans.trigger({ resource: 'trips', taskType: 'Slow', settings: {}, via: 'execute' })).runs;
+  assert.equal(run.planId, null);
+  await begun.promise;
+  assert.equal((await w.ask('/tables/trips', { method: 'DELETE' })).status, 409);
+  const config = { task: { taskTypeConfigsMap: { Slow: { schedule: '0 0 2 * * ?', taskPlanFailureThresholdPercent: 'half' } } } };
+  const refused = await w.ask('/tables/trips/config', { method: 'PUT', body: config });
+  assert.deepEqual([refused.status, /Slow: taskPlanFailureThresholdPercent must be a number from 0 to 100/.test(refused.text)], [400, true]);
+  end.resolve();
+  await (await w.tutti.get(run.taskId!)).result().catch(() => {});
+  assert.equal((await w.ask('/tables/trips', { method: 'DELETE' })).status, 200);
 });

@@ -10,12 +10,14 @@ interface Options extends ClientOptions {
   recursive: boolean;
   withDependencies?: boolean;
   withDependents?: boolean;
-  link?: string;
+  link: string[];
   overrides?: string;
   execute?: boolean;
   save: boolean;
   json?: boolean;
 }
+
+const collect = (text: string, all: string[]): string[] => [...all, ...text.split(',')];
 
 export const addCopy = (program: Command, ctx: CommandContext): void => {
   program
@@ -27,7 +29,7 @@ export const addCopy = (program: Command, ctx: CommandContext): void => {
     .option('--no-recursive', 'the element alone')
     .option('--with-dependencies', 'and what it depends on')
     .option('--with-dependents', 'and what depends on it')
-    .option('--link <steps>', 'of mode mixed: names or ids, with commas between')
+    .option('--link <steps>', 'of mode mixed: names or ids, with commas between; may be given more than once', collect, [])
     .option('--overrides <json>', 'such as {"inputs":{…},"priority":0,"elements":{"name":{…}}}')
     .option('-x, --execute', 'let it run at once')
     .option('--no-save', 'only show the elements it would have')
@@ -35,14 +37,14 @@ export const addCopy = (program: Command, ctx: CommandContext): void => {
       const o = command.optsWithGlobals<Options>();
       const mode = MODES.find((m) => m === o.mode);
       if (mode === undefined) throw new CommandError(EXIT.usage, `--mode is one of ${MODES.join(', ')}, not ${o.mode}`);
-      if (mode === 'mixed' && o.link === undefined) throw new CommandError(EXIT.usage, '--mode mixed wants --link: the steps that are linked');
-      if (mode !== 'mixed' && o.link !== undefined) throw new CommandError(EXIT.usage, `--link belongs to --mode mixed, not ${mode}`);
+      if (mode === 'mixed' && o.link.length === 0) throw new CommandError(EXIT.usage, '--mode mixed wants --link: the steps that are linked');
+      if (mode !== 'mixed' && o.link.length > 0) throw new CommandError(EXIT.usage, `--link belongs to --mode mixed, not ${mode}`);
       const made = await ctx.client(o).copy(id, mode, {
         element: o.element,
         ...(o.recursive ? {} : { recursive: false }),
         include_dependencies: o.withDependencies,
         include_dependents: o.withDependents,
-        link: o.link?.split(','),
+        link: o.link.length === 0 ? undefined : o.link,
         overrides: o.overrides === undefined ? undefined : overridesOf(o.overrides),
         execute: o.execute,
         ...(o.save ? {} : { save: false }),

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { type ClientOptions, type CommandContext, wholeNumber } from '../context.ts';
 import { CommandError, EXIT } from '../exit-code.ts';
 import { batchCount, drawPlan } from '../plan-bars.ts';
-import { duration, printable, table } from '../terminal.ts';
+import { duration, pad, printable, table } from '../terminal.ts';
 import { exitCodeOfPlan, watchPlan } from '../watch-plan.ts';
 
 type Global = ClientOptions & { json?: boolean };
@@ -70,8 +70,11 @@ export const addPlan = (program: Command, ctx: CommandContext): void => {
         ...(plan.endedAtMs === null ? [] : ([['ended', new Date(plan.endedAtMs).toISOString()]] as [string, string][])),
         ...Object.entries({ ...plan.properties, ...plan.customStats }),
       ];
-      ctx.lines(drawPlan(plan, { width: ctx.out.columns, paint: ctx.out.paint }));
-      ctx.lines(facts.map(([k, v]) => `  ${printable(k).padEnd(9)} ${printable(v)}`));
+      const lines = drawPlan(plan, { width: ctx.out.columns, paint: ctx.out.paint });
+      // What its line has no room for, or says something else than.
+      if (!lines[1].endsWith(printable(plan.statusMessage))) facts.unshift(['message', plan.statusMessage]);
+      const width = facts.reduce((n, [k]) => Math.max(n, [...printable(k)].length), 9);
+      ctx.lines([...lines, ...facts.map(([k, v]) => `  ${pad(printable(k), width)} ${printable(v)}`)]);
     });
 
   group
@@ -107,7 +110,9 @@ export const addPlan = (program: Command, ctx: CommandContext): void => {
       if (o.json && !o.watch) return ctx.json(begun);
       if (begun.planIds.length === 0) {
         for (const [where, name] of Object.entries(begun.tasks)) ctx.line(`${printable(where)}  ${printable(name)}`);
-        if (Object.keys(begun.tasks).length === 0) ctx.err.write(begun.blocked === null ? 'nothing to do\n' : `nothing begun: ${printable(begun.blocked)}\n`);
+        if (Object.keys(begun.tasks).length > 0) return;
+        if (begun.blocked !== null) ctx.err.write(`nothing begun: ${printable(begun.blocked)}\n`);
+        else ctx.err.write(begun.nothing === null ? 'nothing to do\n' : `nothing to do: ${printable(begun.nothing)}\n`);
         return;
       }
       for (const id of begun.planIds) {

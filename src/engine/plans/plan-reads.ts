@@ -53,9 +53,9 @@ export class PlanReads {
     return await this.view(end ?? (await this.plan(planId)));
   }
 
-  async active(q: { resource?: string; taskType?: string }): Promise<PlanView[]> {
+  async active(q: { resource?: string; taskType?: string; once?: boolean }): Promise<PlanView[]> {
     const wanted = (p: Plan): boolean =>
-      !p.once && (q.resource === undefined || p.resource === q.resource) && (q.taskType === undefined || p.taskType === q.taskType);
+      (!p.once || q.once === true) && (q.resource === undefined || p.resource === q.resource) && (q.taskType === undefined || p.taskType === q.taskType);
     return await this.#views(this.#p.book.all().filter(wanted));
   }
 

@@ -15,7 +15,7 @@ import type { Done, PlanCommand } from './plan-command.ts';
 import { PlanKeeper } from './plan-keeper.ts';
 import { PlanReads } from './plan-reads.ts';
 import { PlanRuns } from './plan-runs.ts';
-import { PlanTriggers } from './plan-triggers.ts';
+import { PlanTriggers, policyProblems } from './plan-triggers.ts';
 import { PlanUpkeep } from './plan-upkeep.ts';
 import { PlanWaiters } from './plan-waiters.ts';
 import { ResourceKinds } from './resource-kinds.ts';
@@ -243,7 +243,7 @@ export class PlanService implements Plans {
     return this.#o.guard(() => this.#o.parts.store.planIds({ resource: q.resource, taskType: this.#canonical(q.taskType) }));
   }
 
-  active(q: { resource?: string; taskType?: string } = {}): Promise<PlanView[]> {
+  active(q: { resource?: string; taskType?: string; once?: boolean } = {}): Promise<PlanView[]> {
     return this.#reads.active(this.#named(q));
   }
 
@@ -271,7 +271,8 @@ export class PlanService implements Plans {
 
   async checkSettings(type: string, settings: Readonly<Record<string, string>>, resource: string): Promise<string[]> {
     const t = this.taskType(type);
-    return (await this.#hostOf(t.name)?.checkSettings(t.name, settings, resource)) ?? [];
+    const said = (await this.#hostOf(t.name)?.checkSettings(t.name, settings, resource)) ?? [];
+    return [...policyProblems(settings, t), ...said];
   }
 
   async stopQueue(taskType: string): Promise<void> {

@@ -106,10 +106,11 @@ export class PlanTriggers {
       case 'once': {
         const settings: Record<string, string> = {};
         for (const [k, v] of [...Object.entries(kept), ...Object.entries(adhoc)]) if (!NOT_PROPERTIES.has(k)) settings[k] = v;
+        const policy = policyOf(settings, type);
         const problems = await this.#o.checkSettings(type.name, settings, id);
         if (problems.length > 0)
           throw new TuttiError('INVALID_INPUT', `${type.name} on ${id}: ${problems.join('; ')}`, { field: 'taskConfigs', details: { problems } });
-        return { id, verdict, settings, policy: policyOf(settings, type), force };
+        return { id, verdict, settings, policy, force };
       }
       default:
         return verdict satisfies never;
@@ -143,7 +144,7 @@ export class PlanTriggers {
       case 'batch':
         return { ...run, taskName: outcome.name, taskId: outcome.task < 0 ? null : this.#o.taskUuid(outcome.task) };
       case 'nothing':
-        return { ...run, planId: null, taskName: null };
+        return { ...run, planId: null, taskName: null, nothing: outcome.message };
       case 'ended':
         return { ...run, taskName: null };
       case 'failed':
@@ -275,8 +276,19 @@ function checkedSettings(given: unknown): Record<string, string> {
   return out;
 }
 
+/** What is wrong with the properties that every plan has; those of the type it says itself. */
+export function policyProblems(settings: Readonly<Record<string, string>>, type: TaskTypeTraits): string[] {
+  try {
+    policyOf(settings, type);
+    return [];
+  } catch (e) {
+    if (isTuttiError(e)) return [e.message];
+    throw e;
+  }
+}
+
 /** The type's policy, and what the plan's own properties say instead. */
-function policyOf(settings: Record<string, string>, type: TaskTypeTraits): PlanPolicy {
+function policyOf(settings: Readonly<Record<string, string>>, type: TaskTypeTraits): PlanPolicy {
   const number = (key: string, fallback: number, min: number, max: number): number => {
     const text = settings[key];
     if (text === undefined) return fallback;

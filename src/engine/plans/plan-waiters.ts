@@ -5,7 +5,8 @@ import { type Plan, PlanPhase, batchName } from '../../core/plan.ts';
 /** What a trigger's plan has come to. `later`: its generator failed or waits, and is called again. */
 export type FirstOutcome =
   | { kind: 'batch'; task: number; name: string }
-  | { kind: 'nothing' }
+  /** `message`: what its generator said to that. */
+  | { kind: 'nothing'; message: string }
   /** It was aborted before its first batch, and is kept. */
   | { kind: 'ended' }
   | { kind: 'failed'; message: string }
@@ -60,7 +61,7 @@ function firstOf(d: PlanDecision): FirstOutcome | null {
   if (d.meters.includes('taskGenerationFailureCount'))
     return d.removed || plan.phase >= PlanPhase.end ? { kind: 'failed', message: plan.message } : { kind: 'later', message: plan.message };
   if (plan.batches > 0) return { kind: 'batch', task: plan.batchTask ?? -1, name: batchName(plan, 0) };
-  if (d.removed) return { kind: 'nothing' };
+  if (d.removed) return { kind: 'nothing', message: plan.message };
   if (plan.phase >= PlanPhase.end) return { kind: 'ended' };
   if (d.blocked !== null) return { kind: 'later', message: d.blocked };
   return plan.owner === null && plan.wakeAt !== null ? { kind: 'later', message: plan.message } : null;

@@ -30,6 +30,8 @@ export interface Begun {
   planIds: string[];
   /** Why nothing was begun, though nobody erred; null: there was nothing to do, or something was begun. */
   blocked: string | null;
+  /** What the generator said where there was nothing to do; null: something was begun, or it is blocked. */
+  nothing: string | null;
 }
 
 /** A trigger answers when the first batch is there: its generator may look through a whole folder first. */
@@ -48,7 +50,7 @@ export class PlanClient {
     const told = new Told();
     const body = { taskType: r.taskType, tableName: r.resource, taskConfigs: r.settings };
     const tasks = await this.#call<WireStartedTasks>('POST', '/tasks/execute', { body, timeoutMs: TRIGGER_TIMEOUT_MS, onHeaders: told.take });
-    return { tasks, planIds: told.planIds, blocked: told.blocked };
+    return { tasks, planIds: told.planIds, blocked: told.blocked, nothing: told.nothing };
   }
 
   /** Runs what the resources' own settings say, of one type or resource or of all. */
@@ -114,8 +116,10 @@ const of = (planId: string): string => `/tasks/taskPlans/${encodeURIComponent(pl
 class Told {
   planIds: string[] = [];
   blocked: string | null = null;
+  nothing: string | null = null;
   readonly take = (headers: Headers): void => {
     this.planIds = headers.get('x-tutti-plan-id')?.split(',') ?? [];
     this.blocked = headers.get('x-tutti-blocked');
+    this.nothing = headers.get('x-tutti-nothing');
   };
 }

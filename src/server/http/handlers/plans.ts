@@ -80,8 +80,9 @@ export const planHandlers: PlanHandlers = {
       triggeredBy: call.caller?.name ?? null,
     });
     tellPlans(reply, begun.runs);
-    // A header holds printable characters only, and the reason may quote a path.
-    if (begun.blocked !== null) reply.header('x-tutti-blocked', begun.blocked.replace(/[^\x20-\x7e]/g, '?'));
+    if (begun.blocked !== null) reply.header('x-tutti-blocked', inHeader(begun.blocked));
+    const nothing = begun.runs.flatMap((r) => (r.nothing === undefined ? [] : [r.nothing]));
+    if (nothing.length > 0) reply.header('x-tutti-nothing', inHeader([...new Set(nothing)].join('; ')));
     return startedToWire(begun.runs);
   },
 
@@ -173,6 +174,9 @@ const tellPlans = (reply: FastifyReply, runs: readonly TriggerRun[]): void => {
   const ids = runs.flatMap((r) => r.planId ?? []);
   if (ids.length > 0) reply.header('x-tutti-plan-id', ids.join(','));
 };
+
+/** A header holds printable characters only, and what is said may quote a path. */
+const inHeader = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?');
 
 /** A document that is no object: clients of the controller read `true` and `"STOPPED"`. */
 const sendJson = (reply: FastifyReply, value: boolean | string): FastifyReply => reply.type('application/json; charset=utf-8').send(JSON.stringify(value));

@@ -155,7 +155,7 @@ try {
   if (found !== null) {
     const [first] = found.rows;
     const left = found.rows.reduce((sum, row) => sum + Number(row[1]), 0);
-    say(`${left} airports are left in ${found.rows.length} states; most of them, ${first[1]}, in ${first[0]}`);
+    say(`${left} airports are left in ${found.rows.length} states; most of them, ${Number(first[1])}, in ${first[0] as string}`);
   }
   if (demo) {
     say(

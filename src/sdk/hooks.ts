@@ -54,6 +54,8 @@ export class HookRegistry {
   #hooks: readonly Hooks[] = [];
   /** Tasks that were stored in a state from which their start cannot be told by the event alone. Few: nearly all start from others. */
   readonly #undecided = new Set<string>();
+  /** Tasks of which a reset was told, and not yet the state that it led to. */
+  readonly #reset = new Set<string>();
   #errors = 0;
   #forSteps = false;
   #forTasks = false;
@@ -105,17 +107,21 @@ export class HookRegistry {
 
   /**
    * Takes every event of the log once, in order of each task, and runs the tree hooks it stands for; others are passed over. Resolves
-   * when they have run and never rejects. An event of a reset carries `data.reset`: the task was stored before.
+   * when they have run and never rejects. A task that becomes pending behind a reset was stored before.
    */
   async taskEvent(e: TaskEvent): Promise<void> {
-    if (!this.#forTasks || e.type !== 'task.state') return;
+    if (!this.#forTasks) return;
+    if (e.type === 'task.reset' || e.type === 'step.reset') this.#reset.add(e.taskId);
+    if (e.type !== 'task.state') return;
     const path = [...((e.data.via as string[] | undefined) ?? []), e.data.state as string];
     let task: TaskHandle | undefined;
     const tell = async (name: keyof Hooks, call: (h: Hooks, t: TaskHandle) => unknown): Promise<void> => {
       const handle = (task ??= this.#taskOf(e.taskId));
       await this.#each(name, (h) => call(h, handle));
     };
-    if (path.includes('pending') && e.data.reset === undefined) await tell('onTreeCreated', (h, t) => h.onTreeCreated?.(t));
+    const begins = path.includes('pending') && !this.#reset.has(e.taskId);
+    this.#reset.delete(e.taskId);
+    if (begins) await tell('onTreeCreated', (h, t) => h.onTreeCreated?.(t));
     if (this.#starts(e.taskId, path)) await tell('onTreeStarted', (h, t) => h.onTreeStarted?.(t));
     const state = e.data.state as string;
     if (state === 'complete' || state === 'resolved_manually') await tell('onTreeCompleted', (h, t) => h.onTreeCompleted?.(t, state));

@@ -216,7 +216,7 @@ export class Tutti {
       return;
     }
     const running = new Map<string, Promise<void>>();
-    this.#unfollow ??= this.engine.onEvent({ types: ['task.state'] }, (e) => {
+    this.#unfollow ??= this.engine.onEvent({ types: TREE_HOOK_EVENTS }, (e) => {
       const next = (running.get(e.taskId) ?? Promise.resolve()).then(() => this.#hooks.taskEvent(e));
       running.set(e.taskId, next);
       void next.then(() => {

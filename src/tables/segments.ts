@@ -318,7 +318,8 @@ async function timesOf(session: DuckSession, schema: TableSchema, file: string):
 /** Null too for times so far away that a number cannot hold them. */
 const exact = (value: Json): number | null => (typeof value === 'number' ? value : null);
 
-async function syncFile(file: string): Promise<number> {
+/** Its size. */
+export async function syncFile(file: string): Promise<number> {
   const handle = await open(file, 'r+');
   try {
     await handle.sync();

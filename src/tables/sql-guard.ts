@@ -21,7 +21,12 @@ const invalid = (message: string, field: string): TuttiError => new TuttiError('
 export async function guardSelect(s: DuckSession, sql: string, tables: readonly string[]): Promise<void> {
   const trees = await parse(s, sql, 'sql');
   if (trees.length !== 1) throw invalid(trees.length === 0 ? 'sql has no statement.' : `sql has ${trees.length} statements; one is taken.`, 'sql');
-  check(trees[0], tables, 'sql');
+  const named = check(trees[0], tables, 'sql');
+  if (named.size === 0) return;
+  // Outside of the query that defines it, such a name would be that of a view of DuckDB's own, which shows settings and paths.
+  const views = await s.rows(`SELECT lower(view_name) AS name FROM duckdb_views() WHERE internal AND schema_name IN ('main', 'pg_catalog')`);
+  for (const { name } of views)
+    if (named.has(name as string)) throw invalid(`sql may not define the name ${String(name)}: DuckDB has a view of that name.`, 'sql');
 }
 
 /**
@@ -59,12 +64,14 @@ async function parse(s: DuckSession, sql: string, field: string): Promise<Tree[]
   throw invalid(`${field}: ${answer.error_message ?? 'cannot be read.'}`, field);
 }
 
-function check(tree: Tree, tables: readonly string[], field: string): void {
-  const known = new Set(tables.map((t) => t.toLowerCase()));
+/** Gives the names that the text itself defines, in lower case. */
+function check(tree: Tree, tables: readonly string[], field: string): ReadonlySet<string> {
+  const own = new Set<string>();
   walk(tree, (node, key) => {
     // Names given by WITH.
-    if (key === 'cte_map') for (const { key: name } of (node.map ?? []) as { key: string }[]) known.add(name.toLowerCase());
+    if (key === 'cte_map') for (const { key: name } of (node.map ?? []) as { key: string }[]) own.add(name.toLowerCase());
   });
+  const known = new Set([...tables.map((t) => t.toLowerCase()), ...own]);
   walk(tree, (node) => {
     if (
       node.type === 'BASE_TABLE' &&
@@ -82,6 +89,7 @@ function check(tree: Tree, tables: readonly string[], field: string): void {
     if (typeof node.function_name === 'string' && REFUSED.has(node.function_name.toLowerCase()))
       throw invalid(`${field} may not use ${node.function_name}().`, field);
   });
+  return own;
 }
 
 /** Every object of a tree, with the key it stands under. No recursion: the tree is as deep as a stranger made it. */

@@ -38,7 +38,7 @@ test('57 files, three a batch, become a table; a purge leaves what the query cou
     found.rows.map(([state, n]) => [state, n]),
     expected().map(([state, n]) => [state, n]),
   );
-  found.rows.forEach((row, i) => assert.ok(Math.abs(Number(row[2]) - expected()[i][2]) < 0.001, `${String(row[0])}: ${String(row[2])}`));
+  found.rows.forEach((row, i) => assert.ok(Math.abs(Number(row[2]) - expected()[i][2]) < 0.001, JSON.stringify(row)));
   const plans = await tutti.plans.list({ resource: 'airports_OFFLINE' });
   const of = (type: string) => plans.find((p) => p.taskType === type)!;
   const load = of('FileIngestionTask');

@@ -33,8 +33,6 @@ test('two changes of one item: the second is told, whichever it is', async (t) =
   await w.boot([]);
   const { resources } = w.engine;
   await w.wait(resources.change('t_OFFLINE', { put: [{ key: 'k', body: 0 }] }));
-  const both = await w.wait(
-    Promise.allSettled([1, 2].map((body) => resources.change('t_OFFLINE', { put: [{ key: 'k', body, expect: 1 }] }))),
-  );
+  const both = await w.wait(Promise.allSettled([1, 2].map((body) => resources.change('t_OFFLINE', { put: [{ key: 'k', body, expect: 1 }] }))));
   assert.deepEqual(both.map((r) => (r.status === 'rejected' ? (r.reason as { code: string }).code : 'done')).sort(), ['CONFLICT', 'done']);
 });

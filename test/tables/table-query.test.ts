@@ -136,6 +136,8 @@ test('hostile SQL is refused, and nothing outside is read or written', async (t)
     `SELECT * FROM duckdb_views()`,
     `SELECT * FROM information_schema.tables`,
     `SELECT * FROM sqlite_master`,
+    `SELECT s.* FROM (WITH pg_settings AS (SELECT 1) SELECT 1) x, pg_settings s`,
+    `SELECT s.* FROM (WITH "SQLITE_master" AS (SELECT 1) SELECT 1) x, sqlite_master s`,
     `SELECT * FROM pragma_version()`,
     `SHOW DATABASES`,
     `COPY trips TO '${table.folder}/out.csv'`,

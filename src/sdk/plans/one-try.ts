@@ -9,8 +9,8 @@ import { PermanentError } from '../handler-errors.ts';
 export const LOST_TRIES: RetryPolicy = { ...DEFAULT_RETRY, maxAttempts: 3, backoff: 'none', jitter: 0 };
 
 export const oneTry =
-  <C extends { readonly signal: AbortSignal }>(run: (ctx: C) => unknown) =>
-  (ctx: C): unknown => {
+  <C extends { readonly signal: AbortSignal }, R>(run: (ctx: C) => R) =>
+  (ctx: C): R => {
     const final = (e: unknown): never => {
       // The process is on its way down, or the attempt is: that says nothing about the input.
       if (ctx.signal.aborted || e instanceof PermanentError) throw e;
@@ -18,7 +18,7 @@ export const oneTry =
     };
     try {
       const result = run(ctx);
-      return result instanceof Promise ? result.catch(final) : result;
+      return result instanceof Promise ? (result.catch(final) as R) : result;
     } catch (e) {
       return final(e);
     }

@@ -5,6 +5,7 @@
  */
 import type { Json } from '../../core/definition.ts';
 import { PermanentError } from '../../sdk/handler-errors.ts';
+import { oneTry } from '../../sdk/plans/one-try.ts';
 import { type NextAnswer, type PlanContext, type TaskTypeDefinition, defineTaskType } from '../../sdk/plans/task-type.ts';
 import { isVisible, type StoredSegment, type TableBody, type TableData } from '../segments.ts';
 import { SCHEMA_KEY, currentSchema } from '../table-schema.ts';
@@ -12,7 +13,7 @@ import type { TableSchema } from '../tables.ts';
 import { type AlterOperation, alterSettings, applyOperation } from './alter-operation.ts';
 import { type AlterInput, alterSegment, type AlterResult, type Cast, castProblem } from './alter-segment.ts';
 import { attemptsOf, type FailedInputs, failedCount, failureStats, isFull, noFailures, showFailures, withFailure, withoutFailure } from './failed-inputs.ts';
-import { LOST_TRIES, oneTry } from './one-try.ts';
+import { LOST_TRIES } from './lost-tries.ts';
 import { counted, currentSwap, type ItemWrites, replaceSegment, segmentNow, segmentsOf, type TableTaskContext } from './table-task-context.ts';
 
 export interface AlterState {

@@ -7,6 +7,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Json } from '../../core/definition.ts';
 import type { ResourceItem } from '../../engine/resource-port.ts';
+import { oneTry } from '../../sdk/plans/one-try.ts';
 import { type NextAnswer, type PlanContext, type Subtask, type TaskTypeDefinition, defineTaskType } from '../../sdk/plans/task-type.ts';
 import { isVisible } from '../segments.ts';
 import {
@@ -23,7 +24,7 @@ import {
 } from './export-files.ts';
 import { attemptsOf, type FailedInputs, failedCount, failureStats, isFull, noFailures, showFailures, withFailure, withoutFailure } from './failed-inputs.ts';
 import { NOT_LOCAL, isAllowed, localPath } from './local-folder.ts';
-import { LOST_TRIES, oneTry } from './one-try.ts';
+import { LOST_TRIES } from './lost-tries.ts';
 import { SettingReader, type Settings } from './setting-reader.ts';
 import { counted, countOf, currentSwap, type ItemWrites, itemsOf, MAX_WRITES, planUuid, segmentsOf, type TableTaskContext } from './table-task-context.ts';
 

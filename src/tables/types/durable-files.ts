@@ -3,17 +3,6 @@ import { open, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { syncFolder } from '../segments.ts';
 
-/** Its size. */
-export async function syncFile(file: string): Promise<number> {
-  const handle = await open(file, 'r+');
-  try {
-    await handle.sync();
-    return (await handle.stat()).size;
-  } finally {
-    await handle.close();
-  }
-}
-
 /** There is the old text or the new one, never a part. The temporary name is the same every time: whoever writes it writes the same. */
 export async function writeWhole(file: string, text: string): Promise<void> {
   const folder = path.dirname(file);

@@ -4,10 +4,10 @@
  */
 import { lstat, mkdir, mkdtemp, readFile, rename, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
-import { syncFolder } from '../segments.ts';
+import { syncFile, syncFolder } from '../segments.ts';
 import { quoteName, quotePath, quoteText } from '../sql-text.ts';
 import { columnsOf } from '../table-schema.ts';
-import { filesBelow, syncFile, writeWhole } from './durable-files.ts';
+import { filesBelow, writeWhole } from './durable-files.ts';
 import { existingFolder } from './local-folder.ts';
 import type { TableTaskContext } from './table-task-context.ts';
 

@@ -4,6 +4,7 @@
  */
 import { lstat } from 'node:fs/promises';
 import path from 'node:path';
+import { oneTry } from '../../sdk/plans/one-try.ts';
 import { type NextAnswer, type PlanContext, type Subtask, type TaskTypeDefinition, defineTaskType } from '../../sdk/plans/task-type.ts';
 import { endSwap } from './end-swap.ts';
 import { attemptsOf, failedCount, isFull, noFailures, showFailures } from './failed-inputs.ts';
@@ -15,7 +16,7 @@ import { type IngestionInput, type IngestionResult, type IngestionState, ingesti
 import { loadFile } from './load-file.ts';
 import { existingFolder } from './local-folder.ts';
 import { missingFiles } from './missing-files.ts';
-import { LOST_TRIES, oneTry } from './one-try.ts';
+import { LOST_TRIES } from './lost-tries.ts';
 import { counted, currentSwap, itemsOf, MAX_WRITES, planUuid, segmentsOf, type TableTaskContext } from './table-task-context.ts';
 
 /** Files that one subtask takes out of the table. */

@@ -2,13 +2,14 @@
  * SegmentPurgeTask: segment by segment, the rows that a condition names are left out. A segment goes on under its name with another file,
  * if it is still what the subtask read; which segments there are to look at is fixed when the plan begins.
  */
+import { oneTry } from '../../sdk/plans/one-try.ts';
 import { type NextAnswer, type PlanContext, type TaskTypeDefinition, defineTaskType } from '../../sdk/plans/task-type.ts';
 import { isTuttiError } from '../../core/errors.ts';
 import { isVisible, type SegmentFile, type StoredSegment, type TableData } from '../segments.ts';
 import { quotePath } from '../sql-text.ts';
 import { columnsOf } from '../table-schema.ts';
 import { attemptsOf, type FailedInputs, failedCount, failureStats, noFailures, showFailures, withFailure, withoutFailure } from './failed-inputs.ts';
-import { LOST_TRIES, oneTry } from './one-try.ts';
+import { LOST_TRIES } from './lost-tries.ts';
 import { checkPredicate, type PurgeCondition, retentionCondition } from './purge-condition.ts';
 import { SettingReader, type Settings } from './setting-reader.ts';
 import { counted, currentSwap, type ItemWrites, removeSegment, replaceSegment, segmentNow, segmentsOf, type TableTaskContext } from './table-task-context.ts';

@@ -11,5 +11,11 @@ if (load === undefined) {
   process.stderr.write(`usage: npm run example <name>, where <name> is one of: ${Object.keys(EXAMPLES).join(', ')}\n`);
   process.exitCode = 2;
 } else {
-  process.exitCode = await (await load()).run(args);
+  try {
+    process.exitCode = await (await load()).run(args);
+  } catch (e) {
+    if (!String((e as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS')) throw e;
+    process.stderr.write(`error: ${(e as Error).message}\n`);
+    process.exitCode = 2;
+  }
 }

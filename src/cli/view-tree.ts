@@ -1,7 +1,7 @@
 /** Views of an engine in this process as the step tree wants them. */
 import type { StepView, TaskView } from '../engine/views.ts';
 import type { TreeStep, TreeTask } from './step-tree.ts';
-import { templateOf } from './wire-tree.ts';
+import { noteOf, templateOf } from './wire-tree.ts';
 
 export const taskOfView = (t: TaskView): TreeTask => ({
   id: t.id,
@@ -24,6 +24,6 @@ export const stepOfView = (s: StepView): TreeStep => ({
   completedAt: s.completedAt,
   nextRetryAt: s.nextRetryAt,
   dependencies: s.dependencies,
-  note: s.reason ?? s.error?.message ?? null,
+  note: noteOf(s),
   progress: s.progress,
 });

@@ -19,6 +19,10 @@ export const templateOf = (t: {
   return batch === null ? (t.origin?.type ?? 'tree') : `${batch[1]} batch ${batch[2]}`;
 };
 
+/** Why a step has ended as it has. Of one that a person cancelled alone also what that person said. */
+export const noteOf = (s: { reason: string | null; error: { message: string } | null }): string | null =>
+  s.reason === 'by_request' && s.error !== null ? `${s.reason}: ${s.error.message}` : (s.reason ?? s.error?.message ?? null);
+
 const time = (text: string | null): number | null => (text === null ? null : Date.parse(text));
 
 export const treeTask = (
@@ -58,6 +62,6 @@ export const treeStep = (s: WireStep): TreeStep => ({
   completedAt: time(s.completed_at),
   nextRetryAt: time(s.next_retry_at),
   dependencies: s.dependencies,
-  note: s.reason ?? s.error?.message ?? null,
+  note: noteOf(s),
   progress: s.progress === null ? null : { ...s.progress, etaMs: s.progress.eta_ms },
 });

@@ -226,14 +226,14 @@ export function answerPlan(plan: Plan, token: number, answer: Answer, w: PlanWor
     case 'batch':
       return begun(step, plan, answer, w, task);
     case 'done':
-      // Nothing was done, so nothing is kept: not a plan, as a run by hand would have said "no tasks".
-      if (plan.batches === 0) return step.remove().d;
+      // Nothing was done, so nothing is kept: not a plan, as a run by hand would have said "no tasks". Who asked is told why.
+      if (plan.batches === 0) return step.set({ message: answer.message ?? '' }).remove().d;
       return step.end(Status.completed, answer.message ?? `All ${plan.processed} ${plan.inputUnit} are processed: nothing is left to do.`).advance();
     case 'wait':
-      if (plan.once) return step.remove().d;
+      if (plan.once) return step.set({ message: answer.message ?? '' }).remove().d;
       return step.set({ wakeAt: w.now + (answer.ms ?? w.pollMs), message: answer.message ?? plan.message }).d;
     case 'abort':
-      if (plan.once) return step.remove().d;
+      if (plan.once) return step.set({ message: answer.reason }).remove().d;
       return step.meter('taskPlanAborted').end(Status.failed, answer.reason).advance();
     case 'finished': {
       const processed = answer.processed === undefined ? plan.processed : plan.processed - plan.lastProcessed + answer.processed;

@@ -67,7 +67,7 @@ export interface TriggerRun {
   /** Name and UUID of the first batch's task; null: there was nothing to do, or it is not generated yet. */
   taskName: string | null;
   taskId: string | null;
-  /** There was nothing to do, and no plan is kept: what the generator said to that. */
+  /** There was nothing to do, and no plan is kept: what the generator said to that, if anything. */
   nothing?: string;
 }
 

@@ -31,6 +31,9 @@ export interface Hooks {
   onTreeFailed?(task: TaskHandle, message: string): unknown;
 }
 
+/** Types of events that hooks of tasks follow from. */
+export const TREE_HOOK_EVENTS = ['task.state', 'task.reset', 'step.reset'] as const;
+
 export interface HookRegistryOptions {
   /** The handle that tree hooks are given. */
   taskOf: (id: string) => TaskHandle;

@@ -8,7 +8,7 @@ import type { CopyRequest, EventFilter, GlobalEvent, ListRequest, ListResult, Su
 import { type Duration, parseDuration } from './duration.ts';
 import type { HandlerMeta } from './handler-meta.ts';
 import type { HandlerCode, HandlerDefinition, HandlerRegistry } from './handler-registry.ts';
-import { HookRegistry, type Hooks } from './hooks.ts';
+import { HookRegistry, type Hooks, TREE_HOOK_EVENTS } from './hooks.ts';
 import { ScheduleManager } from './schedules.ts';
 import type { LocalGeneratorHost } from './plans/local-generator-host.ts';
 import { TaskPlans } from './plans/task-plans.ts';
@@ -171,6 +171,7 @@ export class Tutti {
    * `close()` ends it too. An `fn` that throws or rejects is logged and counted (`tutti_event_callback_errors_total`), and goes on being called.
    */
   onEvent(filter: EventFilter & { after?: string }, fn: (event: GlobalEvent) => unknown): () => void {
+    if (typeof fn !== 'function') throw new TuttiError('INVALID_INPUT', 'onEvent takes a filter, which may be {}, and a function', { field: 'fn' });
     return this.engine.onEvent(filter, fn);
   }
 

@@ -1,4 +1,5 @@
 /** Types that a column of a table may have: those that a JSON row can carry without doubt. */
+import { MAX_VALUE_DEPTH } from '../core/values.ts';
 
 const INTEGERS: Record<string, [bigint, bigint]> = {
   TINYINT: [-128n, 127n],
@@ -100,7 +101,7 @@ function checkScalar(type: string, value: unknown): CellCheck {
     case 'DATE':
       return typeof value === 'string' && isDay(value) ? good(value) : bad('must be a date such as 2026-01-31');
     case 'JSON':
-      return checkText(JSON.stringify(value));
+      return isDeeper(value, MAX_VALUE_DEPTH) ? bad(`is nested deeper than ${MAX_VALUE_DEPTH} levels`) : checkText(JSON.stringify(value));
     default:
       return checkTimestamp(value);
   }
@@ -126,6 +127,9 @@ function checkDecimal(type: string, value: unknown): CellCheck {
 // DuckDB keeps it, but what compares or prints it would stop there.
 const checkText = (text: string): CellCheck =>
   text.includes('\0') ? bad('has a character U+0000') : !text.isWellFormed() ? bad('has half of a surrogate pair') : good(text);
+
+const isDeeper = (value: unknown, levels: number): boolean =>
+  typeof value === 'object' && value !== null && (levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1)));
 
 function isDay(text: string): boolean {
   const match = DATE.exec(text);

@@ -20,9 +20,9 @@ import { realtimeOf } from './table-config.ts';
 
 /** Rows of one table that may wait: more are refused until they are sealed, so that a table that cannot be sealed does not fill the store. */
 export const MAX_UNSEALED = 2_000_000;
-/** What one segment takes: the change that removes the items has them all, and memory too. */
+/** What one segment takes: the one commit that removes the items has them all, and nothing else happens meanwhile. */
 const SEAL_ITEMS = 2_000;
-const SEAL_CHARS = 64 * 2 ** 20;
+const SEAL_CHARS = 16 * 2 ** 20;
 /** Items read at one go: each may have 300,000 characters. */
 const PAGE = 8;
 /** A seal that failed is tried again after this. */

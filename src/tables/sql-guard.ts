@@ -25,8 +25,8 @@ export async function guardSelect(s: DuckSession, sql: string, tables: readonly 
   if (named.size === 0) return;
   // Outside of the query that defines it, such a name would be that of a view of DuckDB's own, which shows settings and paths.
   const views = await s.rows(`SELECT lower(view_name) AS name FROM duckdb_views() WHERE internal AND schema_name IN ('main', 'pg_catalog')`);
-  for (const { name } of views)
-    if (named.has(name as string)) throw invalid(`sql may not define the name ${String(name)}: DuckDB has a view of that name.`, 'sql');
+  const taken = views.map((v) => v.name as string).find((name) => named.has(name));
+  if (taken !== undefined) throw invalid(`sql may not define the name ${taken}: DuckDB has a view of that name.`, 'sql');
 }
 
 /**

@@ -145,7 +145,7 @@ describe('the command line', () => {
     assert.equal((await tutti('add', 'n', '--template', 'tests/job', '--every', '5m')).code, 2);
     assert.equal((await tutti('add', 'n', '--template', 'tests/job', '--every', '5m', '--replace')).code, 0);
     assert.match((await tutti('ls')).out, /every 5 m/);
-    assert.equal((await tutti('rm', 'n')).code, 0);
+    assert.equal((await tutti('rm', 'n')).out, 'n: removed\n');
     assert.equal((await tutti('show', 'n')).code, 3);
     assert.equal((await tutti('ls')).err, 'no schedules\n');
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { templateOf } from '../../src/cli/wire-tree.ts';
+import { noteOf, templateOf } from '../../src/cli/wire-tree.ts';
 import { loadConfig } from '../../src/config.ts';
 import { type Served, serve } from '../../src/main.ts';
 import { cli, scratch } from './cli-harness.ts';
@@ -40,6 +40,17 @@ test('where a task of a template has its name, a tree says that it is one', asyn
   assert.match(listed.out, new RegExp(`^ID +TEMPLATE .*\n${task.id} +tree +complete +1/1 .*\n$`));
   const events = await cli(['events', '--task', task.id, '--type', 'task.state'], { url });
   assert.match(events.out, new RegExp(`^${task.id} {2}tree {2}.*task is complete$`, 'm'));
+});
+
+test("a cancelled step says why; one that a person cancelled, in that person's words", () => {
+  for (const [reason, error, note] of [
+    [null, null, null],
+    [null, { message: 'broke' }, 'broke'],
+    ['dependency_failed', { message: 'step a: broke' }, 'dependency_failed'],
+    ['by_request', { message: 'nobody waits' }, 'by_request: nobody waits'],
+    ['by_request', null, 'by_request'],
+  ] as const)
+    assert.equal(noteOf({ reason, error }), note);
 });
 
 test('a batch of a plan is listed as that', () => {

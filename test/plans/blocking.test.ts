@@ -133,6 +133,14 @@ test('41: the kill switch off mid-plan: the batch ends, nothing follows, the sta
   assert.deepEqual([p.status, p.batches.map((b) => b.batchSequence), p.inputsProcessed], ['COMPLETED', [0, 1, 2], 25]);
 });
 
+test('41: switched off, a type that runs as a plan only says that, and not that the flag is missing', async (t) => {
+  const w = await world(t, { types: [{ ...counting('Alter', 25, 10), orchestratedOnly: true }], plans: { enabled: false } });
+  await assert.rejects(w.wait(w.engine.plans.trigger({ resource: 't_OFFLINE', taskType: 'Alter', settings: FLAG, via: 'execute' })), {
+    code: 'ORCHESTRATED_ONLY',
+    message: 'Alter runs as a plan only, and plans are switched off (orchestration.plans.enabled)',
+  });
+});
+
 test('41: DELETE of a frozen plan is ABORTING; it ends when the switch is on again', async (t) => {
   const w = await world(t);
   const id = await w.run('Purge');

@@ -315,10 +315,12 @@ test('settings come from the call, then from the table; bad ones are refused by 
 });
 
 test('16: a first generation with nothing to do: no run, no plan, no batch', async (t) => {
-  const w = await world(t, { types: [batches('Purge', 0)] });
+  const w = await world(t, { types: [batches('Purge', 0, { nextBatch: () => ({ kind: 'done', message: 'no segment is old enough' }) })] });
   const { runs } = await execute(w, FLAG);
-  assert.deepEqual(runs, [{ resource: TABLE, planId: null, taskName: null, taskId: null }]);
+  assert.deepEqual(runs, [{ resource: TABLE, planId: null, taskName: null, taskId: null, nothing: 'no segment is old enough' }]);
   assert.deepEqual([await ids(w), await tasks(w), w.inner.plannedResources()], [[], 0, []]);
+  const silent = await world(t, { types: [batches('Purge', 0)] });
+  assert.deepEqual((await execute(silent, FLAG)).runs, [{ resource: TABLE, planId: null, taskName: null, taskId: null }]);
 });
 
 test('a first generation that aborts, or refuses for good: a FAILED plan that the answer names, or an error that says so', async (t) => {

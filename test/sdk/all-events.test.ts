@@ -7,6 +7,12 @@ const pair = template('events/pair@1.0.0')
   .step('two', { after: ['one'] }, async () => 2);
 const single = template('events/single@1.0.0').step('only', async () => 1);
 
+test('onEvent without a function is refused at once', async (t) => {
+  const tutti = await Tutti.open({ store: ':memory:', tables: false });
+  t.after(() => tutti.close());
+  assert.throws(() => tutti.onEvent((() => undefined) as never, undefined as never), { code: 'INVALID_INPUT', field: 'fn' });
+});
+
 test('tutti.events and tutti.onEvent tell of all tasks, filtered, in the order of the log', async (t) => {
   const tutti = await Tutti.open({ store: ':memory:', templates: [pair, single] });
   t.after(() => tutti.close());

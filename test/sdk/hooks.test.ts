@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { TaskEvent } from '../../src/engine/views.ts';
+import { Tutti } from '../../src/main.ts';
 import type { Hooks, StepOutcome } from '../../src/sdk/hooks.ts';
 import { assignment } from './fake-worker-port.ts';
 import { watchedWorker } from './watched-worker.ts';
@@ -219,11 +220,47 @@ describe('hooks of a task, from its events', () => {
   test('a reset is no creation; errors of the hooks are counted and reject nothing', async () => {
     const { told, happen, w } = rig();
     w.hooks.add({ onTreeStarted: () => Promise.reject(new Error('no')) });
-    await happen('steps_in_process', ADMITTED, { reset: true });
-    assert.deepEqual(told, ['t started']);
-    assert.deepEqual(w.thrown, [['onTreeStarted', 'no']]);
+    for (const type of ['task.reset', 'step.reset'] as const) {
+      await w.hooks.taskEvent({ seq: 1, at: 0, type, taskId: 't', data: { steps: 2 } });
+      await happen('steps_in_process', ADMITTED);
+    }
+    assert.deepEqual(told.splice(0), ['t started', 't started']);
+    assert.deepEqual(w.thrown, [
+      ['onTreeStarted', 'no'],
+      ['onTreeStarted', 'no'],
+    ]);
     await happen('resolved_manually', ['blocked_by_failures']);
     await happen('error', ['evaluating_results'], { error: { code: 'x', message: 'step a: broke', retryable: false } }, 'u');
-    assert.deepEqual(told.slice(1), ['t completed resolved_manually', 'u failed step a: broke']);
+    assert.deepEqual(told, ['t completed resolved_manually', 'u failed step a: broke']);
+  });
+
+  test('with a real engine: a task that is retried was created once', async (t) => {
+    let broken = true;
+    const tutti = await Tutti.open({
+      store: ':memory:',
+      tables: false,
+      handlers: {
+        mend: () => {
+          if (broken) throw new Error('not yet');
+        },
+      },
+    });
+    t.after(() => tutti.close());
+    const told: string[] = [];
+    let ended = Promise.withResolvers<void>();
+    const end = (word: string) => () => (told.push(word), ended.resolve());
+    tutti.hooks({
+      onTreeCreated: () => void told.push('created'),
+      onTreeStarted: () => void told.push('started'),
+      onTreeFailed: end('failed'),
+      onTreeCompleted: end('completed'),
+    });
+    const task = await tutti.submitTree([{ name: 'mend', retry: { max_attempts: 1 } }]);
+    await ended.promise;
+    broken = false;
+    ended = Promise.withResolvers();
+    await tutti.retry(task.id);
+    await ended.promise;
+    assert.deepEqual(told, ['created', 'started', 'failed', 'started', 'completed']);
   });
 });

@@ -342,6 +342,12 @@ test('task types, their queues, and what their generators did last', async () =>
       runs: plans.runs,
     },
   ]);
+  plans.names.set('myTable', ['myTable_OFFLINE', 'myTable_REALTIME']);
+  const both = (await s.ask('/tasks/generator/myTable/SegmentPurgeTask/debug')).json as { tableNameWithType: string }[];
+  assert.deepEqual(
+    both.map((r) => r.tableNameWithType),
+    ['myTable_OFFLINE', 'myTable_REALTIME'],
+  );
   assert.equal((await s.ask('/tasks/generator/ghost/SegmentPurgeTask/debug')).status, 404);
 });
 

@@ -274,6 +274,10 @@ test('rows that do not fit the schema are refused, all of the request', async (t
   ] as [unknown, string][]) {
     await assert.rejects(tables.addRows('trips', [row(1), bad]), { code: 'INVALID_INPUT', field }, JSON.stringify(bad));
   }
+  await tables.create(trips({ name: 'texts', schema: { columns: [{ name: 'doc', type: 'JSON' }] } }));
+  let deep: unknown[] = [];
+  for (let i = 0; i < 20_000; i++) deep = [deep];
+  await assert.rejects(tables.addRows('texts', [{ doc: deep }]), { field: 'rows[0].doc', message: /rows\[0\]\.doc is nested deeper than 500 levels/ });
   await assert.rejects(tables.addRows('trips', []), { code: 'INVALID_INPUT', field: 'rows' });
   await assert.rejects(tables.addRows('trips', [row(1, { city: 'x'.repeat(400_000) })]), { code: 'VALUE_TOO_LARGE' });
   await assert.rejects(

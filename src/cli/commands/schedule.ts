@@ -142,6 +142,7 @@ export const addSchedule = (program: Command, ctx: CommandContext): void => {
   verb('rm', 'remove a schedule; what it made stays', async (key, o) => {
     await ctx.client(o).schedules.remove(key);
     if (o.json) ctx.json({ key, removed: true });
+    else ctx.line(`${key}: removed`);
   });
   verb('pause', 'no tick falls until it is resumed', async (key, o) => said(o, await ctx.client(o).schedules.pause(key), `${key}: paused`));
   verb('resume', 'go on; what was missed is subject to its catch-up', async (key, o) => {

@@ -99,6 +99,8 @@ export class PlanTriggers {
         return null;
       case 'refuse':
         this.#o.book.count(id, type.name, 'taskGenerationFailureCount');
+        if (!this.#o.parts.config.plans.enabled)
+          throw new TuttiError('ORCHESTRATED_ONLY', `${type.name} runs as a plan only, and plans are switched off (orchestration.plans.enabled)`);
         throw new TuttiError('ORCHESTRATED_ONLY', `${type.name} runs as a plan only: set ${KEYS.flag} to "true"${force ? `, and not ${KEYS.force}` : ''}`, {
           field: `taskConfigs.${KEYS.flag}`,
         });
@@ -144,7 +146,7 @@ export class PlanTriggers {
       case 'batch':
         return { ...run, taskName: outcome.name, taskId: outcome.task < 0 ? null : this.#o.taskUuid(outcome.task) };
       case 'nothing':
-        return { ...run, planId: null, taskName: null, nothing: outcome.message };
+        return { ...run, planId: null, taskName: null, ...(outcome.message === '' ? {} : { nothing: outcome.message }) };
       case 'ended':
         return { ...run, taskName: null };
       case 'failed':

@@ -248,7 +248,11 @@ export function dataExport(x: TableTaskContext): TaskTypeDefinition<ExportState,
       // What the tries that failed have left. What still waits for its commit is of the next plan.
       const own = `_staging/${planUuid(ctx.planId)}`;
       const needed = (await pendings(ctx, s.target)).some((i) => pendingOf(i).segments.some((p) => p.staged.startsWith(`${own}/`)));
-      if (!needed) await rm(path.join(s.root, own), { recursive: true, force: true });
+      if (needed) return;
+      await rm(path.join(s.root, own), { recursive: true, force: true }).catch((e: NodeJS.ErrnoException) => {
+        // A file stands where the folder should be: nothing was ever staged below it.
+        if (e.code !== 'ENOTDIR') throw e;
+      });
     },
 
     retry: LOST_TRIES,

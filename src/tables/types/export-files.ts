@@ -2,13 +2,13 @@
  * The subtasks of DataExportTask. One stages a segment in a folder of its own; one commits what was staged: it moves the files to where they
  * belong and then writes the manifest that names them, all at once. Both may be done again after a crash.
  */
-import { lstat, mkdir, mkdtemp, readFile, rename, rm, rmdir } from 'node:fs/promises';
+import { lstat, mkdtemp, readFile, rename, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { syncFile, syncFolder } from '../segments.ts';
 import { quoteName, quotePath, quoteText } from '../sql-text.ts';
 import { columnsOf } from '../table-schema.ts';
 import { filesBelow, writeWhole } from './durable-files.ts';
-import { existingFolder } from './local-folder.ts';
+import { existingFolder, makeFolder } from './local-folder.ts';
 import type { TableTaskContext } from './table-task-context.ts';
 
 export const EXPORT_FORMATS = ['parquet', 'csv'] as const;
@@ -72,7 +72,7 @@ export async function stageSegment(x: TableTaskContext, i: StageInput, signal: A
   const stored = await x.segments.one(i.resource, i.name);
   if (stored === null) return { kind: 'stage', staged: null, rows: 0, bytes: 0 };
   const parent = path.join(i.root, '_staging', i.plan);
-  await mkdir(parent, { recursive: true });
+  await makeFolder(parent);
   await existingFolder('outputDirURI', parent, x.outputRoots);
   const folder = await mkdtemp(path.join(parent, `${i.name.slice(0, 60)}.`));
   const table = await x.segments.table(i.resource);
@@ -163,7 +163,7 @@ export async function commitExport(i: CommitInput, pending: PendingCommit | null
 
 /** Done already where the file stands there: an earlier try has moved it. */
 async function moveFile(from: string, to: string, bytes: number): Promise<void> {
-  await mkdir(path.dirname(to), { recursive: true });
+  await makeFolder(path.dirname(to));
   try {
     await rename(from, to);
   } catch (e) {

@@ -80,6 +80,8 @@ export async function fileSource(
     case 'parquet': {
       const from = `read_parquet(${quotePath(file)})`;
       const has = await s.describe(from);
+      if (!columns.some((c) => has.some((h) => sameName(h.name, c.name))))
+        throw new Error(`it has none of the table's columns, which are ${columns.map((c) => c.name).join(', ')}`);
       const select = columns.map((c) => {
         const found = has.find((h) => sameName(h.name, c.name));
         const value = found === undefined ? 'NULL' : quoteName(found.name);
@@ -120,6 +122,9 @@ async function csvSource(
     seen.add(used.toLowerCase());
     types.push(`${quoteText(used)}: ${quoteText(found?.type ?? 'VARCHAR')}`);
   });
+  // Another delimiter, another encoding, another file: rows of nothing but NULL would look as if they had been loaded.
+  if (!columns.some((c) => seen.has(c.name.toLowerCase())))
+    throw new Error(`line 1: the header names none of the table's columns, which are ${columns.map((c) => c.name).join(', ')}`);
   const from =
     `read_csv(${quotePath(file)}, auto_detect=false, header=${o.header}, delim=${quoteText(first.delimiter)}, quote='"', escape='"', ` +
     `columns={${types.join(', ')}}, buffer_size=${sized(file, size, CSV_BUFFER)}${formatsOf(o)})`;

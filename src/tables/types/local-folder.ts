@@ -1,5 +1,5 @@
 /** Folders of this machine that settings name: as a path, or as a `file://` address. */
-import { realpath, stat } from 'node:fs/promises';
+import { mkdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PermanentError, isPermanent } from '../../sdk/handler-errors.ts';
@@ -37,6 +37,25 @@ export async function existingFolder(key: string, folder: string, roots: readonl
     });
   }
   throw new PermanentError(`${key}: ${folder} is no folder`, { code: 'folder_unreadable' });
+}
+
+/** Makes a folder and those above it. One by one: Node's own way asks for ever where none can be made, as in `/proc`. */
+export async function makeFolder(folder: string): Promise<void> {
+  const made = async (): Promise<boolean> => {
+    try {
+      await mkdir(folder);
+      return true;
+    } catch (e) {
+      const { code } = e as NodeJS.ErrnoException;
+      if (code === 'EEXIST') return true;
+      if (code === 'ENOENT') return false;
+      throw e;
+    }
+  };
+  if (await made()) return;
+  const above = path.dirname(folder);
+  if (above !== folder) await makeFolder(above);
+  if (!(await made())) throw new Error(`the folder ${folder} cannot be made`);
 }
 
 export const isInside = (folder: string, file: string): boolean => {

@@ -247,3 +247,10 @@ test('settings that cannot be are refused by name', async (t) => {
   for (const [settings, says] of cases) assert.match((await type.validate?.(settings, ID))?.join('\n') ?? '', says);
   assert.match((await type.validate?.({ outputDirURI }, 'a_OFFLINE'))?.[0] ?? '', /^a_OFFLINE has no segments that are sealed/);
 });
+
+test('where the target is a file the segments are given up, and the plan ends', async (t) => {
+  const table = await sealed(t, 1);
+  writeFileSync(target(table), '');
+  const plan = await run(table, { maxAttemptsPerSegment: '1' });
+  assert.match(plan.message, /^0 segments exported .*1 segment given up: segment s00: ENOTDIR/);
+});

@@ -81,6 +81,8 @@ const BAD: { file: string; text: string; says: RegExp }[] = [
   { file: 'short.csv', text: 'id,name,at\n1,x,2026-01-01\n2,y\n', says: /^short\.csv, line 3: Expected Number of Columns: 3 Found: 2$/ },
   { file: 'twice.csv', text: 'id,name,ID\n1,x,2\n', says: /^twice\.csv, line 1: the header names column id twice$/ },
   { file: 'type.jsonl', text: '{"id":1}\n\n{"id":2,"price":"much"}\n', says: /^type\.jsonl, line 3, column price: / },
+  { file: 'other.csv', text: 'a,b\n1,x\n', says: /^other\.csv, line 1: the header names none of the table's columns, which are id, name, at, price$/ },
+  { file: 'utf16.csv', text: 'i\0d\0\n\x001\0', says: /^utf16\.csv, line 1: the header names none/ },
   { file: 'broken.jsonl', text: '{"id":1}\n{"id":2\n', says: /^broken\.jsonl, line 2: malformed JSON: / },
   { file: 'type.json', text: '[{"id":1},{"id":"x"}]', says: /^type\.json, line 2, column id: / },
   { file: 'no.parquet', text: 'id\n1\n', says: /^no\.parquet: .*(?:magic bytes|too small)/ },
@@ -97,6 +99,13 @@ for (const { file, text, says } of BAD) {
     assert.deepEqual(await table.rows(), []);
   });
 }
+
+test('a Parquet file of other columns is refused', async (t) => {
+  const table = await taskTable(t, COLUMNS);
+  await table.duck.run(`COPY (SELECT 1 AS other) TO '${path.join(table.input, 'p.parquet')}' (FORMAT parquet)`);
+  const plan = await ingest(table);
+  assert.match(plan.batches[0].errors[0], /^p\.parquet: it has none of the table's columns, which are id, name, at, price$/);
+});
 
 test('a bad value of a Parquet file is found by its row', async (t) => {
   const table = await taskTable(t, COLUMNS);

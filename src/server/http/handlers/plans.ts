@@ -106,10 +106,10 @@ export const planHandlers: PlanHandlers = {
   listTaskTypes: ({ engine }) => engine.plans.taskTypes().map(taskTypeToWire),
 
   async generatorDebug(call) {
-    const { tableNameWithType: resource } = call.params;
-    await demandNamed(call, resource, 'read');
-    const taskType = call.engine.plans.taskType(call.params.taskType).name;
-    return [generatorRunsToWire(resource, taskType, call.engine.plans.generatorRuns(resource, taskType))];
+    const resources = await demandNamed(call, call.params.tableNameWithType, 'read');
+    const { plans } = call.engine;
+    const taskType = plans.taskType(call.params.taskType).name;
+    return resources.map((resource) => generatorRunsToWire(resource, taskType, plans.generatorRuns(resource, taskType)));
   },
 
   async stopQueue({ engine, params }) {

@@ -13,8 +13,8 @@ type TableHandlers = Handlers<
 >;
 type TableCall = Pick<Call<'getTable'>, 'services' | 'engine' | 'caller' | 'params'>;
 
-/** Of rows that come line by line: they are held until the last one is there, since all are kept or none. */
-const MAX_LINES_BYTES = 64 * 2 ** 20;
+/** Of rows that come line by line: they are held until the last one is there, and kept by one commit, since all are kept or none. */
+const MAX_LINES_BYTES = 16 * 2 ** 20;
 
 export const tableHandlers: TableHandlers = {
   async createTable({ services, caller, body, reply }) {

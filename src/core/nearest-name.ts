@@ -21,8 +21,10 @@ export const nearestName = (name: string, candidates: Iterable<string>): string 
   let bestDistance = Infinity;
   for (const candidate of candidates) {
     const known = candidate.toLowerCase();
-    const distance = editDistance(wanted, known);
     const allowed = Math.max(1, Math.floor(Math.max(wanted.length, known.length) / 3));
+    // It takes no fewer edits than that, and counting them takes the product of the lengths: one of them may be a stranger's.
+    const least = Math.abs(wanted.length - known.length);
+    const distance = least > allowed ? least : editDistance(wanted, known);
     // A word cut short or run on ("size" for "channel_size") is far in edits and near in meaning.
     const contained = wanted.length >= 3 && (known.includes(wanted) || (known.length >= 3 && wanted.includes(known)));
     if ((distance <= allowed || contained) && distance < bestDistance) {

@@ -37,3 +37,10 @@ test('suggests what is near and nothing that is far', () => {
   assert.equal(nearestName('Enabled', names), 'enabled');
   assert.equal(nearestName('retries', names), null);
 });
+
+test('a long name is compared with short ones at once: it may be the name of a stranger', () => {
+  const begun = process.cpuUsage();
+  const long = 'k'.repeat(1_000_000);
+  assert.deepEqual([nearestName(long, ['channel_size', 'k']), nearestName(`${long}_channel_size`, ['port', 'channel_size'])], [null, 'channel_size']);
+  assert.ok(process.cpuUsage(begun).user < 1_000_000);
+});

@@ -373,5 +373,10 @@ test('settings that neither a path nor SQL can have are refused by name, and not
       message: /U\+0000 or half of a surrogate/,
     });
   }
+  await assert.rejects(execute(w, { ...FLAG, ['k'.repeat(201)]: 'x' }), {
+    code: 'INVALID_INPUT',
+    field: 'taskConfigs',
+    message: /a key of 201 characters; 200 is the limit/,
+  });
   assert.deepEqual([await ids(w), await tasks(w)], [[], 0]);
 });

@@ -263,6 +263,8 @@ function checkedSettings(given: unknown): Record<string, string> {
   const entries = Object.entries(given);
   if (entries.length > 1000) throw new TuttiError('INVALID_INPUT', 'taskConfigs has at most 1,000 settings', { field: 'taskConfigs' });
   for (const [key, value] of entries) {
+    if (key.length > 200)
+      throw new TuttiError('INVALID_INPUT', `taskConfigs has a key of ${key.length} characters; 200 is the limit`, { field: 'taskConfigs' });
     if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean')
       throw new TuttiError('INVALID_INPUT', `taskConfigs.${key} must be text`, { field: `taskConfigs.${key}` });
     if (String(value).length > 100_000)

@@ -1,18 +1,17 @@
 /** The files of a folder, deep, in the order of their paths. Links are not followed; what begins with `.` or `_` is nobody's data. */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { filePattern } from './file-pattern.ts';
 
 /** Listings kept at once. */
 const KEPT = 8;
 
-/** A pattern without `/` is about the file's name, one with it about the path below the folder. */
-export function matchesPattern(file: string, pattern: string): boolean {
-  const glob = pattern.replace(/^glob:/, '');
-  return path.posix.matchesGlob(glob.includes('/') ? file : path.posix.basename(file), glob);
+/** Whether a file, by its path below the folder, is one of those that are meant. */
+export function fileFilter(include: string, exclude: string | null): (file: string) => boolean {
+  const wanted = filePattern(include);
+  const unwanted = exclude === null ? null : filePattern(exclude);
+  return (file) => wanted(file) && unwanted?.(file) !== true;
 }
-
-export const isWanted = (file: string, include: string, exclude: string | null): boolean =>
-  matchesPattern(file, include) && (exclude === null || !matchesPattern(file, exclude));
 
 async function listFiles(folder: string, keep: (file: string) => boolean): Promise<string[]> {
   const files: string[] = [];
@@ -39,7 +38,7 @@ export class FolderListings {
   async files(key: string, o: { folder: string; include: string; exclude: string | null }): Promise<readonly string[]> {
     let listing = this.#kept.get(key);
     if (listing === undefined) {
-      listing = listFiles(o.folder, (f) => isWanted(f, o.include, o.exclude));
+      listing = listFiles(o.folder, fileFilter(o.include, o.exclude));
       this.#kept.set(key, listing);
       listing.catch(() => this.#kept.delete(key));
       for (const old of this.#kept.keys()) {

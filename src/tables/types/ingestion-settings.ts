@@ -1,7 +1,8 @@
 /** Settings of FileIngestionTask. */
 import { NOT_LOCAL, isAllowed, localPath } from './local-folder.ts';
 import { type FileOptions, INPUT_FORMATS } from './file-source.ts';
-import { matchesPattern } from './folder-listings.ts';
+import { showValue } from '../../core/show-value.ts';
+import { filePattern } from './file-pattern.ts';
 import { SettingReader, type Settings } from './setting-reader.ts';
 
 export interface IngestionSettings {
@@ -32,9 +33,9 @@ export function ingestionSettings(settings: Settings, roots: readonly string[] |
     const value = r.text(key) ?? null;
     if (value === null) return null;
     try {
-      matchesPattern('a/b', value);
-    } catch {
-      r.refuse(`${key} is no pattern such as "*.csv" or "2026/**/*.json": ${JSON.stringify(value)}`);
+      filePattern(value);
+    } catch (e) {
+      r.refuse(`${key} is no pattern such as "*.csv" or "2026/**/*.json": ${showValue(value)}: ${(e as Error).message}`);
     }
     return value;
   };

@@ -87,7 +87,7 @@ export class SettingReader {
   refuseMisspelt(): void {
     for (const key of Object.keys(this.#settings)) {
       if (this.#known.includes(key)) continue;
-      const near = this.#known.find((k) => editDistance(k.toLowerCase(), key.toLowerCase()) <= 2);
+      const near = this.#known.find((k) => Math.abs(k.length - key.length) <= 2 && editDistance(k.toLowerCase(), key.toLowerCase()) <= 2);
       if (near !== undefined) this.problems.push(`${key} is no setting of this type; did you mean ${near}?`);
     }
   }

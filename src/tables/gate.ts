@@ -1,16 +1,23 @@
+import { TuttiError } from '../core/errors.ts';
+
 /** Lets so many pass at once; the others wait in their order, and stop waiting when their signal is aborted. */
 export class Gate {
   readonly #limit: number;
+  /** Beyond so many that wait, the next is refused with BACKPRESSURE. */
+  readonly #mostWaiting: number;
   readonly #waiting: (() => void)[] = [];
   #inside = 0;
   #emptied: (() => void)[] = [];
 
-  constructor(limit: number) {
+  constructor(limit: number, mostWaiting = Infinity) {
     this.#limit = limit;
+    this.#mostWaiting = mostWaiting;
   }
 
   async pass<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     signal?.throwIfAborted();
+    if (this.#inside >= this.#limit && this.#waiting.length >= this.#mostWaiting)
+      throw new TuttiError('BACKPRESSURE', `${this.#waiting.length} others are waiting already.`, { retryAfter: 5 });
     if (this.#inside >= this.#limit) await this.#turn(signal);
     else this.#inside++;
     try {

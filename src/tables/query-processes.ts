@@ -27,6 +27,8 @@ export interface QueryProcessesOptions extends QuerySetup {
 
 export const QUERY_MS = 30_000;
 const AT_ONCE = 2;
+/** Queries that may wait for their turn; the next is told to come again. */
+const WAITING = 32;
 /** A process without work ends after this. */
 const IDLE_MS = 60_000;
 /** Megabytes of JavaScript's own memory in such a process: answers are limited to far less. */
@@ -45,7 +47,7 @@ interface Member {
 
 export class QueryProcesses {
   readonly #o: QueryProcessesOptions;
-  readonly #gate = new Gate(AT_ONCE);
+  readonly #gate = new Gate(AT_ONCE, WAITING);
   readonly #idle: Member[] = [];
   readonly #all = new Set<Member>();
   readonly #closing = new AbortController();

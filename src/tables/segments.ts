@@ -119,6 +119,7 @@ export class Segments {
     mkdirSync(folder, { recursive: true });
     const base = `${o.name}.${this.#o.uuid()}.parquet`;
     const temporary = path.join(folder, `_${base}`);
+    let renamed = false;
     try {
       const columns = t.schema.columns.map((c) => `CAST(${quoteName(c.name)} AS ${c.type}) AS ${quoteName(c.name)}`).join(', ');
       const rows = await session.run(`COPY (SELECT ${columns} FROM (${o.select}\n)) TO ${quotePath(temporary)} (FORMAT parquet, COMPRESSION snappy)`);
@@ -126,10 +127,11 @@ export class Segments {
       const times = await timesOf(session, t.schema, temporary);
       const bytes = await syncFile(temporary);
       await rename(temporary, path.join(folder, base));
+      renamed = true;
       await syncFolder(folder);
       return { file: `${folderName(t)}/${base}`, rows, bytes, ...times };
     } finally {
-      await rm(temporary, { force: true });
+      if (!renamed) await rm(temporary, { force: true });
     }
   }
 

@@ -102,7 +102,7 @@ class Step {
   advance(): PlanDecision {
     const { d } = this;
     const w = this.#w;
-    // Twice at most: a phase without a function in the generator is passed through.
+    // A phase without a function in the generator is passed through: at most once each.
     for (let i = 0; i < 5; i++) {
       const p = d.plan;
       if (p.phase === PlanPhase.over || p.phase === PlanPhase.batch || p.owner !== null) return d;

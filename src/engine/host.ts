@@ -1,3 +1,5 @@
+import type { PlanConfig } from './plan-port.ts';
+
 /** Everything the engine takes from outside (I12): time, a way to run later, randomness. The composition root gives the real ones, the simulation its own. */
 export interface Host {
   /** Milliseconds since 1970. */
@@ -36,22 +38,6 @@ export interface EngineConfig {
   graceMs: number;
   /** Others may join with handlers this process lacks: unknown handlers wait instead of being refused at submit. */
   openToWorkers: boolean;
-}
-
-export interface PlanConfig {
-  /** The kill switch: false freezes plans, and makes every trigger a one-shot run. */
-  enabled: boolean;
-  pollMs: number;
-  /** How often plans are looked for whose resource is gone. */
-  orphanMs: number;
-  /** Ended plans are removed when they are older, or beyond so many. */
-  retentionMs: number;
-  retentionCount: number;
-  /** Above one of these no batch begins. */
-  maxDiskPercent: number;
-  maxMemoryPercent: number;
-  /** 0..1, of the fullest inbox. */
-  maxInboxSaturation: number;
 }
 
 export const DEFAULT_ENGINE_CONFIG: EngineConfig = {

@@ -129,3 +129,19 @@ export interface PlanWorkerPort {
 
 /** Name of the handler that runs the subtasks of a type. */
 export const subtaskHandler = (taskType: string): string => `plan/${taskType}`;
+
+export interface PlanConfig {
+  /** The kill switch: false freezes plans, and makes every trigger a one-shot run. */
+  enabled: boolean;
+  pollMs: number;
+  /** How often plans are looked for whose resource is gone. */
+  orphanMs: number;
+  /** Ended plans are removed when they are older, or beyond so many. */
+  retentionMs: number;
+  retentionCount: number;
+  /** Above one of these no batch begins. */
+  maxDiskPercent: number;
+  maxMemoryPercent: number;
+  /** 0..1, of the fullest inbox. */
+  maxInboxSaturation: number;
+}

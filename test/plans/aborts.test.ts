@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { DeadLetterRow } from '../../src/core/changes.ts';
 import { isTuttiError, type ErrorCode } from '../../src/core/errors.ts';
-import type { PlanConfig } from '../../src/engine/host.ts';
+import type { PlanConfig } from '../../src/engine/plan-port.ts';
 import type { PlanView } from '../../src/engine/plan-views.ts';
 import { PermanentError } from '../../src/sdk/handler-errors.ts';
 import type { AnyTaskType } from '../../src/sdk/plans/task-type.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { isTuttiError } from '../../src/core/errors.ts';
-import type { PlanConfig } from '../../src/engine/host.ts';
+import type { PlanConfig } from '../../src/engine/plan-port.ts';
 import type { PlanView } from '../../src/engine/plan-views.ts';
 import type { AnyTaskType } from '../../src/sdk/plans/task-type.ts';
 import { PlanWorld } from '../support/plan-world.ts';

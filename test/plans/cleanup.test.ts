@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { isTuttiError, type ErrorCode } from '../../src/core/errors.ts';
-import type { EngineConfig, PlanConfig } from '../../src/engine/host.ts';
+import type { EngineConfig } from '../../src/engine/host.ts';
+import type { PlanConfig } from '../../src/engine/plan-port.ts';
 import { ChangeSet } from '../../src/core/changes.ts';
 import { failure, PlanWorld } from '../support/plan-world.ts';
 import { batches, counting } from '../support/scripted-type.ts';

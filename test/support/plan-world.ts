@@ -1,7 +1,8 @@
 /** The real engine with plans on a simulated clock: task types that a test writes, subtasks that end as it says, a store that can fail, kills. */
 import type { ChangeSet } from '../../src/core/changes.ts';
 import { Engine } from '../../src/engine/engine.ts';
-import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Host, type PlanConfig } from '../../src/engine/host.ts';
+import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Host } from '../../src/engine/host.ts';
+import type { PlanConfig } from '../../src/engine/plan-port.ts';
 import type { ResourceKind } from '../../src/engine/resource-port.ts';
 import type { AttemptOutcome, Assignment } from '../../src/engine/worker-port.ts';
 import { LocalGeneratorHost } from '../../src/sdk/plans/local-generator-host.ts';

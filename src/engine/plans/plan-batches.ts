@@ -1,12 +1,8 @@
-/** A batch as the task it is, and the task's end as the batch sees it. */
-import type { BatchEnd } from '../../core/decide-plan.ts';
+/** A batch as the task it is. */
 import type { Submission } from '../../core/decide-task.ts';
-import type { TaskGraph } from '../../core/graph.ts';
 import type { NewNode } from '../../core/grow.ts';
-import { type Plan, TIMED_OUT_BATCH, batchName } from '../../core/plan.ts';
+import { type Plan, batchName } from '../../core/plan.ts';
 import { emptyShape } from '../../core/shape.ts';
-import { Step } from '../../core/step-states.ts';
-import { Task } from '../../core/task-states.ts';
 import { type PlanSubtask, type TaskTypeTraits, subtaskHandler } from '../plan-port.ts';
 
 /** Property `taskBatchTimeoutSeconds`: after so long a batch ends, its open subtasks as failed. Default: none. */
@@ -45,18 +41,4 @@ export function batchSubmission(id: number, plan: Plan, subtasks: readonly PlanS
     tags: ['plan'],
     meta: { initiator: plan.triggeredBy ?? 'plan', sourceSystem: 'plan', reason: name, correlationId: plan.planId },
   };
-}
-
-/** Steps that a person resolved count as done. */
-export function batchEndOf(g: TaskGraph): BatchEnd {
-  let complete = 0;
-  let units = 0;
-  for (let no = 0; no < g.size; no++) {
-    const state = g.state[no];
-    if (state !== Step.complete && state !== Step.resolvedManually) continue;
-    complete++;
-    units += g.shape.facts(no)?.expected ?? 1;
-  }
-  const timedOut = g.taskState === Task.error && g.failure !== null && g.failure.startsWith('{"code":"task_deadline"');
-  return { task: g.id, state: timedOut ? TIMED_OUT_BATCH : g.taskState, total: g.size, complete, units };
 }

@@ -4,6 +4,7 @@
  * next one. Invariants: I9 (one live plan per pair, one open batch per plan) is kept here and by the store's unique index; an answer counts
  * only for the live call's token (I4); what a void turn decided is read anew before anything else is decided (`reload`).
  */
+import { batchEndOf } from '../../core/batch-end.ts';
 import type { ItemWrite } from '../../core/changes.ts';
 import { type PlanDecision, type PlanWorld, abortPlan, advancePlan, answerPlan, endBatch, loseCall } from '../../core/decide-plan.ts';
 import { createTask } from '../../core/decide-task.ts';
@@ -13,7 +14,6 @@ import { Tick } from '../../core/schedule.ts';
 import type { EngineParts } from '../engine-parts.ts';
 import { Inbox } from '../inbox.ts';
 import type { Actor, Turn } from '../turn.ts';
-import { batchEndOf } from './plan-batches.ts';
 import type { ItemRevisions } from './item-revisions.ts';
 import type { PlanBook } from './plan-book.ts';
 import type { PlanCalls } from './plan-calls.ts';
@@ -40,7 +40,7 @@ export class PlanKeeper implements Actor {
   /** Plans that the turn in hand has decided about, as they were before it; and resources of which it writes items. */
   readonly #touched = new Map<number, { resource: string; plan: Plan | undefined; batch: PlanBatch | undefined }>();
   /** Resources whose items it has written, with the keys; null: removed. */
-  readonly #written = new Map<number, readonly string[] | null>();
+  readonly #written = new Map<number, string[] | null>();
   /** Plans that a poke waits for: one is enough, however long nothing can be written (I11). */
   readonly #poked = new Set<number>();
   /** To be read anew. */
@@ -339,7 +339,8 @@ export class PlanKeeper implements Actor {
     const keys = writes.map((w) => w.key);
     this.#changed(resource, keys);
     const before = this.#written.get(resource);
-    if (before !== null) this.#written.set(resource, before === undefined ? keys : [...before, ...keys]);
+    if (before === undefined) this.#written.set(resource, keys);
+    else if (before !== null) for (const key of keys) before.push(key);
   }
 
   #apply(turn: Turn, before: Plan | null, d: PlanDecision, newBatch = false): void {

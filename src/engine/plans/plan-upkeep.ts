@@ -2,8 +2,9 @@
  * What keeps plans going when nothing else does: the poll (spec/startree.md §5, the net beneath the turn that ends a batch), timers of calls
  * that are tried again, the look at disk and memory, the sweep for plans of resources that are gone, and the removal of old ones.
  */
+import { batchEndOfRow } from '../../core/batch-end.ts';
 import { ChangeSet } from '../../core/changes.ts';
-import { LOST_BATCH, PlanPhase } from '../../core/plan.ts';
+import { PlanPhase } from '../../core/plan.ts';
 import { isTaskTerminal } from '../../core/task-states.ts';
 import type { EngineParts } from '../engine-parts.ts';
 import type { PlanBook } from './plan-book.ts';
@@ -71,9 +72,7 @@ export class PlanUpkeep {
       // A failed read is not "gone": it throws, and the next poll looks again.
       const row = await parts.store.loadTask(task);
       if (row !== null && !isTaskTerminal(row.state)) continue;
-      const total = row?.totalSteps ?? book.openBatch(p.id)?.total ?? 0;
-      const complete = row?.counts == null ? 0 : row.counts.complete + row.counts.resolved;
-      this.#o.force({ kind: 'end_batch', plan: p.id, end: { task, state: row?.state ?? LOST_BATCH, total, complete, units: complete } });
+      this.#o.force({ kind: 'end_batch', plan: p.id, end: batchEndOfRow(task, row, book.openBatch(p.id)?.total ?? 0) });
     }
   }
 

@@ -1,5 +1,6 @@
 /** What `Tutti.open({ plans })` takes, checked and completed. */
 import { TuttiError } from '../../core/errors.ts';
+import type { PlanConfig } from '../../engine/plan-port.ts';
 import { type Duration, parseDuration } from '../duration.ts';
 import { refuseUnknownOptions } from '../unknown-options.ts';
 
@@ -18,18 +19,6 @@ export interface PlanOptions {
   maxInboxSaturation?: number;
 }
 
-/** The same for the engine. */
-export interface PlanSettings {
-  enabled: boolean;
-  pollMs: number;
-  orphanMs: number;
-  retentionMs: number;
-  retentionCount: number;
-  maxDiskPercent: number;
-  maxMemoryPercent: number;
-  maxInboxSaturation: number;
-}
-
 const NAMES: Record<keyof PlanOptions, true> = {
   enabled: true,
   poll: true,
@@ -41,7 +30,7 @@ const NAMES: Record<keyof PlanOptions, true> = {
 };
 
 /** Throws INVALID_INPUT, naming the option. */
-export function planSettings(o: PlanOptions | undefined, defaults: PlanSettings): PlanSettings {
+export function planSettings(o: PlanOptions | undefined, defaults: PlanConfig): PlanConfig {
   if (o === undefined) return defaults;
   refuseUnknownOptions('Tutti.open', o, Object.keys(NAMES), 'plans');
   const { retention } = o;

@@ -1,19 +1,21 @@
 /**
- * FileIngestionTask: the files of a folder become segments, one file to a subtask. What a batch loaded is seen with the commit that ends the
+ * FileIngestionTask: the files of a folder become segments, one file to a subtask unless small ones are to share. What a batch loaded is seen with the commit that ends the
  * batch; a full swap is seen with the commit that ends the plan, which names it as the table's current swap.
  */
 import { lstat } from 'node:fs/promises';
 import path from 'node:path';
+import { PermanentError } from '../../sdk/handler-errors.ts';
 import { oneTry } from '../../sdk/plans/one-try.ts';
 import { type NextAnswer, type PlanContext, type Subtask, type TaskTypeDefinition, defineTaskType } from '../../sdk/plans/task-type.ts';
 import { endSwap } from './end-swap.ts';
 import { attemptsOf, failedCount, isFull, noFailures, showFailures } from './failed-inputs.ts';
-import { fileKey, filePrefix, foreignFiles, loadedFile } from './file-registry.ts';
+import { groupFiles } from './file-groups.ts';
+import { fileKey, filePrefix, foreignFiles, loadedFile, SHARED } from './file-registry.ts';
 import { finishIngestion } from './finish-ingestion.ts';
 import { FolderListings, placeAfter } from './folder-listings.ts';
 import { type IngestionSettings, ingestionSettings } from './ingestion-settings.ts';
 import { type IngestionInput, type IngestionResult, type IngestionState, ingestionStats } from './ingestion-state.ts';
-import { loadFile } from './load-file.ts';
+import { type InputFile, loadFiles } from './load-file.ts';
 import { existingFolder } from './local-folder.ts';
 import { missingFiles } from './missing-files.ts';
 import { LOST_TRIES } from './lost-tries.ts';
@@ -23,6 +25,8 @@ import { counted, currentSwap, itemsOf, MAX_WRITES, planUuid, segmentsOf, type T
 const REMOVED_AT_ONCE = 500;
 /** Files looked at together. */
 const LOOK = 64;
+/** Files of one batch: each is an entry of the registry in the commit that ends it. */
+const MAX_FILES = 3_000;
 
 type Context = PlanContext<IngestionState>;
 type Answer = NextAnswer<IngestionState, IngestionInput>;
@@ -41,7 +45,7 @@ export function fileIngestion(x: TableTaskContext): TaskTypeDefinition<Ingestion
     set: string | null,
     swap: boolean,
     file: string,
-  ): Promise<{ path: string; size: number; mtimeMs: number } | null> => {
+  ): Promise<InputFile | null> => {
     let found: { isFile(): boolean; size: number; mtimeMs: number };
     try {
       found = await lstat(path.join(folder, file));
@@ -55,6 +59,7 @@ export function fileIngestion(x: TableTaskContext): TaskTypeDefinition<Ingestion
     if (item !== null) {
       const known = loadedFile(item);
       if ((o.mode === 'append' && !swap) || (known.size === found.size && known.mtimeMs === found.mtimeMs)) return null;
+      if (known.sharedBy !== undefined) throw new PermanentError(`${file} has changed. ${SHARED}`);
     }
     return { path: file, size: found.size, mtimeMs: found.mtimeMs };
   };
@@ -147,31 +152,38 @@ export function fileIngestion(x: TableTaskContext): TaskTypeDefinition<Ingestion
     },
 
     retry: LOST_TRIES,
-    subtask: oneTry(async ({ input, signal }) => (input.kind === 'load' ? loadFile(x, input, signal) : { kind: 'remove', gone: await missingFiles(x, input) })),
+    subtask: oneTry(async ({ input, signal }) =>
+      input.kind === 'load' ? loadFiles(x, input, signal) : { kind: 'remove', gone: await missingFiles(x, input) },
+    ),
   });
 
   async function pickFiles(ctx: Context, o: IngestionSettings, s: IngestionState, limit: number): Promise<{ answer: Answer | null }> {
     const files = await list(ctx, o, s.folder, String(s.round));
-    const picked: { path: string; size: number; mtimeMs: number }[] = [];
+    // One by one again, if anything of a group failed: then it is the bad file that fails, and no other.
+    const shared = s.round === 1 ? o.filesPerTask : 1;
+    const most = Math.min(limit * shared, MAX_FILES);
+    const picked: InputFile[] = [];
     // One more than is taken says whether there is more.
-    for (let at = placeAfter(files, s.after); at < files.length && picked.length <= limit; at += LOOK) {
+    for (let at = placeAfter(files, s.after); at < files.length && picked.length <= most; at += LOOK) {
       ctx.signal.throwIfAborted();
       const eligible = files.slice(at, at + LOOK).filter((f) => isDue(o, s, f));
       const looked = await Promise.all(eligible.map((f) => look(ctx, o, s.folder, s.set, s.swap, f)));
-      for (const f of looked) if (f !== null && picked.length <= limit) picked.push(f);
+      for (const f of looked) if (f !== null && picked.length <= most) picked.push(f);
     }
     if (picked.length === 0) return { answer: null };
-    const taken = picked.slice(0, limit);
-    const last = picked.length <= limit;
+    const groups = groupFiles(picked.slice(0, most), shared).slice(0, limit);
+    const taken = groups.flat();
+    const last = picked.length === taken.length;
     const base = `${planUuid(ctx.planId)}-${ctx.batches}`;
-    const subtasks = taken.map(
-      (f, i): Subtask<IngestionInput> => ({
+    const subtasks = groups.map(
+      (group, i): Subtask<IngestionInput> => ({
         name: `file-${i}`,
+        units: group.length,
         input: {
           kind: 'load',
           resource: ctx.resource,
           folder: s.folder,
-          ...f,
+          files: group,
           name: `${base}-${i}`,
           round: s.round,
           maxRows: o.maxRowsPerSegment,
@@ -185,7 +197,8 @@ export function fileIngestion(x: TableTaskContext): TaskTypeDefinition<Ingestion
         kind: 'batch',
         subtasks,
         state: { ...s, after: taken.at(-1)!.path, complete: last },
-        countFailures: !again,
+        // A group fails with the one bad file in it, and in repeats only bad ones are left: neither says much of the folder.
+        countFailures: s.round === firstAlone(o),
         message: `Loads ${counted(taken.length, 'file')}, ${taken[0].path} and on${again ? `, round ${s.round}` : ''}.`,
       },
     };
@@ -196,9 +209,10 @@ export function fileIngestion(x: TableTaskContext): TaskTypeDefinition<Ingestion
     const picked: { key: string; path: string }[] = [];
     let writes = 0;
     for await (const item of itemsOf(ctx, filePrefix(s.set), s.after ?? undefined)) {
-      const { path: known, segments } = loadedFile(item);
+      const { path: known, segments, sharedBy } = loadedFile(item);
       const at = placeAfter(files, known) - 1;
       if (files[at] === known) continue;
+      if (sharedBy !== undefined) return { kind: 'abort', reason: `${known} is gone. ${SHARED}` };
       // Each segment goes, and its file is noted as garbage.
       const own = 1 + 2 * segments.length;
       if (picked.length > 0 && (picked.length >= REMOVED_AT_ONCE || writes + own > MAX_WRITES)) break;
@@ -234,6 +248,9 @@ function isDue(o: IngestionSettings, s: IngestionState, file: string): boolean {
   return o.consistency !== 'batch' || attempts > 0 === s.alone;
 }
 
+/** The round in which each file is a subtask of its own. */
+const firstAlone = (o: IngestionSettings): number => (o.filesPerTask > 1 ? 2 : 1);
+
 /** The folder was gone through: what comes now. */
 function afterRound(o: IngestionSettings, s: IngestionState): IngestionState {
   const retries = Object.values(s.failed.known).some((f) => f.attempts < o.maxAttempts);
@@ -241,7 +258,7 @@ function afterRound(o: IngestionSettings, s: IngestionState): IngestionState {
     if (!s.alone && s.again && !isFull(s.failed)) return { ...s, round: s.round + 1, after: null, again: false };
     // What failed before may be gone from the folder: only a failure of this pass is a reason for another.
     if (retries && (!s.alone || s.again)) return { ...s, round: s.round + 1, after: null, again: false, alone: true };
-  } else if (s.again && s.round < o.maxAttempts) return { ...s, round: s.round + 1, after: null, again: false };
+  } else if (s.again && s.round < o.maxAttempts + firstAlone(o) - 1) return { ...s, round: s.round + 1, after: null, again: false };
   const mirrors = o.mode === 'sync' && !s.swap;
   return { ...s, phase: mirrors ? 'remove' : 'done', after: null, alone: false };
 }

@@ -9,12 +9,19 @@ export interface LoadedFile {
   path: string;
   size: number;
   mtimeMs: number;
-  rows: number;
+  /** Of those that share their segments, the rows of each are not counted: null. */
+  rows: number | null;
   /** Names of the segments made from it. One may be gone since: purged until nothing was left. */
   segments: string[];
+  /** Files whose rows are in the same segments, itself among them; absent: it has them alone. */
+  sharedBy?: number;
   /** When it was loaded. */
   at: number;
 }
+
+/** Why a mirror cannot take it out again. */
+export const SHARED =
+  'It was loaded with filesPerTask, so its rows cannot be told from those of the files it shares segments with: load the folder anew with consistentPushSwapEnabled, and without filesPerTask if it is to be mirrored after.';
 
 /** Longest key of an item. */
 const MAX_KEY = 500;

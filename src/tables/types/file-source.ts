@@ -1,9 +1,8 @@
 /** A file of any of the formats as something to select a table's columns from. What is missing in the file is NULL, what is more is left out. */
-import { stat } from 'node:fs/promises';
 import type { DuckSession } from '../duckdb.ts';
 import type { TableColumn } from '../tables.ts';
 import { quoteName, quotePath, quoteText } from '../sql-text.ts';
-import { readCsvHeader } from './csv-header.ts';
+import { type CsvHeader, readCsvHeader } from './csv-header.ts';
 
 export const INPUT_FORMATS = ['auto', 'csv', 'json', 'jsonl', 'parquet'] as const;
 export type InputFormat = (typeof INPUT_FORMATS)[number];
@@ -55,21 +54,30 @@ const JSON_OBJECT = { least: 1_048_576, most: 16_777_216 };
 const sized = (file: string, bytes: number, { least, most }: { least: number; most: number }): number =>
   file.toLowerCase().endsWith('.gz') ? most : Math.min(most, Math.max(least, bytes + 1_024));
 
-/** Null: there is nothing in the file. `file` is a path that DuckDB can open, `name` what people call it. */
-export async function fileSource(
-  s: DuckSession,
-  file: string,
-  name: string,
-  columns: readonly TableColumn[],
-  o: FileOptions,
-  signal?: AbortSignal,
-): Promise<FileSource | null> {
-  const { size } = await stat(file);
+/** A file whose beginning has been read. */
+export interface OpenedFile {
+  /** A path that DuckDB can open. */
+  file: string;
+  size: number;
+  format: FileSource['format'];
+  /** Of CSV; null: there is no line in it. */
+  header: CsvHeader | null;
+}
+
+/** What is known before DuckDB looks: done outside of its sessions, which are few. `name` is what people call the file. */
+export async function openFile(file: string, name: string, size: number, o: FileOptions, signal?: AbortSignal): Promise<OpenedFile> {
   const format = formatOf(name, o.format);
   if (format === null) throw new Error('its name does not say its format: set inputFormat to csv, json, jsonl or parquet');
+  return { file, size, format, header: format === 'csv' && size > 0 ? await readCsvHeader(file, o.delimiter, signal) : null };
+}
+
+/** Null: there is nothing in the file. */
+export async function fileSource(s: DuckSession, opened: OpenedFile, columns: readonly TableColumn[], o: FileOptions): Promise<FileSource | null> {
+  const { file, size, format } = opened;
+  if (size === 0) return null;
   switch (format) {
     case 'csv':
-      return csvSource(file, size, columns, o, signal);
+      return opened.header === null ? null : csvSource(file, size, opened.header, columns, o);
     case 'json':
     case 'jsonl': {
       // Left to guess, DuckDB may take a record for a value; told the columns, it takes what it finds under their names.
@@ -98,15 +106,7 @@ const formatsOf = (o: FileOptions): string =>
   (o.timestampFormat === null ? '' : `, timestampformat=${quoteText(o.timestampFormat)}`) +
   (o.dateFormat === null ? '' : `, dateformat=${quoteText(o.dateFormat)}`);
 
-async function csvSource(
-  file: string,
-  size: number,
-  columns: readonly TableColumn[],
-  o: FileOptions,
-  signal: AbortSignal | undefined,
-): Promise<FileSource | null> {
-  const first = await readCsvHeader(file, o.delimiter, signal);
-  if (first === null) return null;
+function csvSource(file: string, size: number, first: CsvHeader, columns: readonly TableColumn[], o: FileOptions): FileSource {
   const names = o.header ? first.names : first.names.map((_, i) => columns[i]?.name ?? `field ${i + 1}`);
   const seen = new Set<string>();
   const types: string[] = [];

@@ -1,6 +1,8 @@
 /** What a batch of FileIngestionTask did: its segments and its files in the registry, written with the commit that ends the batch. */
+import type { Json } from '../../core/definition.ts';
 import type { BatchOutcome, FinishAnswer, PlanContext } from '../../sdk/plans/task-type.ts';
 import { withFailure, withoutFailure } from './failed-inputs.ts';
+import { showFiles } from './file-groups.ts';
 import { fileBody, fileKey, foreignFiles, loadedFile } from './file-registry.ts';
 import { type IngestionInput, type IngestionResult, type IngestionState, ingestionStats } from './ingestion-state.ts';
 import type { IngestionSettings } from './ingestion-settings.ts';
@@ -37,7 +39,11 @@ export async function finishIngestion(
     if (t.state === 'complete') {
       if (t.result.kind === 'remove') gone.push(...t.result.gone);
       else loads.push({ input: t.input as LoadInput, result: t.result });
-    } else if (t.input.kind === 'load') s.failed = withFailure(s.failed, t.input.path, failureText(t.input.path, t.error.message));
+    } else if (t.input.kind === 'load' && t.input.files.length === 1) {
+      // Of a group that failed nobody knows yet who is to blame: they come again one by one.
+      const [{ path }] = t.input.files;
+      s.failed = withFailure(s.failed, path, failureText(path, t.error.message));
+    }
   }
   const allDone = batch.counts.complete === batch.counts.total;
   if (!allDone) s = { ...s, again: true, complete: false };
@@ -46,7 +52,8 @@ export async function finishIngestion(
   // Together or not at all: what the others loaded is loaded again without the one that failed.
   if (o.consistency !== 'batch' || allDone) {
     for (const { input, result } of loads) {
-      if (countOf(w) + 1 + 3 * result.segments.length > MAX_WRITES) {
+      const { files } = input;
+      if (countOf(w) + files.length + 3 * result.segments.length > MAX_WRITES) {
         if (o.consistency === 'batch')
           return {
             state: {
@@ -54,8 +61,8 @@ export async function finishIngestion(
               again: true,
               failed: withFailure(
                 s.failed,
-                input.path,
-                `${input.path}: the batch has too many segments for one commit: lower tableMaxNumTasks or raise maxRowsPerSegment`,
+                files[0].path,
+                `${showFiles(files)}: the batch has too many segments for one commit: lower tableMaxNumTasks or raise maxRowsPerSegment`,
               ),
             },
             processed: 0,
@@ -63,9 +70,14 @@ export async function finishIngestion(
         s = { ...s, again: true, complete: false };
         continue;
       }
-      if (await addFile(x, ctx, s, w, input, result)) s = { ...s, files: s.files + 1, rows: s.rows + result.rows };
-      s.failed = withoutFailure(s.failed, input.path);
-      processed++;
+      const added = files.length === 1 ? await addFile(x, ctx, s, w, input, result) : await addGroup(x, ctx, s, w, input, result);
+      if (added) s = { ...s, files: s.files + files.length, rows: s.rows + result.rows };
+      else if (files.length > 1) {
+        s = { ...s, again: true, complete: false };
+        continue;
+      }
+      for (const { path } of files) s.failed = withoutFailure(s.failed, path);
+      processed += files.length;
     }
   }
   for (const key of gone) {
@@ -81,22 +93,35 @@ const failureText = (path: string, message: string): string => (message.startsWi
 
 /** False: somebody else has loaded it, as it is, since it was looked at. */
 async function addFile(x: TableTaskContext, ctx: Context, s: IngestionState, w: ItemWrites, i: LoadInput, result: LoadResult): Promise<boolean> {
-  const key = fileKey(s.set, i.path);
+  const [{ path, size, mtimeMs }] = i.files;
+  const key = fileKey(s.set, path);
   const item = await ctx.item(key);
   const old = item === null ? null : loadedFile(item);
-  if (old !== null && old.size === i.size && old.mtimeMs === i.mtimeMs) return false;
-  const names = result.segments.map((f) => f.name);
-  w.put.push({
-    key,
-    body: fileBody({ path: i.path, size: i.size, mtimeMs: i.mtimeMs, rows: result.rows, segments: names, at: x.now() }),
-    expect: item?.version ?? null,
-  });
-  for (const { name, file } of result.segments) {
-    const lineage = { plan: ctx.planId, source: i.path };
-    addSegment(w, name, x.segments.segment(file, { schemaVersion: result.schemaVersion, swap: s.set, lineage }));
-  }
+  if (old !== null && old.size === size && old.mtimeMs === mtimeMs) return false;
+  // Its old rows cannot be taken out of segments that others share.
+  if (old?.sharedBy !== undefined) return false;
+  const segments = result.segments.map((f) => f.name);
+  w.put.push({ key, body: fileBody({ path, size, mtimeMs, rows: result.rows, segments, at: x.now() }), expect: item?.version ?? null });
+  addSegments(x, w, s, result, { plan: ctx.planId, source: path });
   await removeSegments(x, ctx, w, old?.segments ?? []);
   return true;
+}
+
+/** False: somebody else has loaded one of them since they were looked at, and its rows cannot be left out any more. */
+async function addGroup(x: TableTaskContext, ctx: Context, s: IngestionState, w: ItemWrites, i: LoadInput, result: LoadResult): Promise<boolean> {
+  for (const { path } of i.files) if ((await ctx.item(fileKey(s.set, path))) !== null) return false;
+  const segments = result.segments.map((f) => f.name);
+  const at = x.now();
+  for (const { path, size, mtimeMs } of i.files) {
+    const body = fileBody({ path, size, mtimeMs, rows: null, segments, sharedBy: i.files.length, at });
+    w.put.push({ key: fileKey(s.set, path), body, expect: null });
+  }
+  addSegments(x, w, s, result, { plan: ctx.planId, source: i.files[0].path, files: i.files.length });
+  return true;
+}
+
+function addSegments(x: TableTaskContext, w: ItemWrites, s: IngestionState, result: LoadResult, lineage: Record<string, Json>): void {
+  for (const { name, file } of result.segments) addSegment(w, name, x.segments.segment(file, { schemaVersion: result.schemaVersion, swap: s.set, lineage }));
 }
 
 async function removeFile(x: TableTaskContext, ctx: Context, w: ItemWrites, key: string): Promise<boolean> {

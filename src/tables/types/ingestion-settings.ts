@@ -14,7 +14,10 @@ export interface IngestionSettings {
   mode: 'sync' | 'append';
   /** batch: the files of one batch become visible together or not at all. swap: those of the whole plan do, in place of all there was. */
   consistency: 'file' | 'batch' | 'swap';
+  /** Subtasks of one batch. */
   batchSize: number;
+  /** Small files that one subtask makes into one segment. */
+  filesPerTask: number;
   maxAttempts: number;
   maxRowsPerSegment: number;
   minAgeMs: number;
@@ -67,11 +70,14 @@ export function ingestionSettings(settings: Settings, roots: readonly string[] |
     mode: r.choice('mode', ['sync', 'append'], 'append'),
     consistency: swap ? 'swap' : batch ? 'batch' : 'file',
     batchSize: r.batchSize(),
+    filesPerTask: r.whole('filesPerTask', 1, 1, 100),
     maxAttempts: settings.maxAttemptsPerFile === undefined && retries !== undefined ? repeats + 1 : attempts,
     maxRowsPerSegment: r.whole('maxRowsPerSegment', 5_000_000, 1, 1_000_000_000),
     minAgeMs: r.whole('minFileAgeSeconds', 0, 0, 86_400 * 365) * 1000,
     mayEmpty: r.flag('syncEmptyFolder'),
   };
+  if (result.filesPerTask > 1 && result.mode === 'sync' && !swap)
+    r.refuse('filesPerTask must be 1 where mode is sync: a file that changes or goes could not be taken out of a segment that others share');
   r.refuseMisspelt();
   return { settings: result, problems: r.problems };
 }

@@ -1,22 +1,28 @@
-/** The subtask of FileIngestionTask: one file becomes segments that nobody sees yet. */
+/** The subtask of FileIngestionTask: one file, or a group of small ones, becomes segments that nobody sees yet. */
 import { lstat, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { DuckSession } from '../duckdb.ts';
 import type { SegmentFile, TableData } from '../segments.ts';
 import { quotePath } from '../sql-text.ts';
-import { fileProblem, showProblem } from './file-error.ts';
-import { type FileOptions, type FileSource, fileSource } from './file-source.ts';
+import { fileProblem, readProblem, showProblem } from './file-error.ts';
+import { SMALL_FILE, showFiles } from './file-groups.ts';
+import { type FileOptions, type FileSource, fileSource, openFile, type OpenedFile } from './file-source.ts';
 import { isInside } from './local-folder.ts';
 import type { TableTaskContext } from './table-task-context.ts';
+
+export interface InputFile {
+  /** Below the folder, with slashes. */
+  path: string;
+  size: number;
+  mtimeMs: number;
+}
 
 export interface LoadInput {
   kind: 'load';
   resource: string;
   folder: string;
-  /** Below the folder, with slashes. */
-  path: string;
-  size: number;
-  mtimeMs: number;
+  /** One, or several small ones whose rows share segments. */
+  files: readonly InputFile[];
   /** What its segments are called: of plan, batch and subtask, so that no other has the name. */
   name: string;
   /** Round of the plan: the same file tried again is another subtask. */
@@ -32,22 +38,23 @@ export interface LoadResult {
   segments: readonly { name: string; file: Readonly<SegmentFile> }[];
 }
 
-/** One file's share of the commit that its batch ends with. */
+/** One subtask's share of the commit that its batch ends with. */
 const MAX_SEGMENTS = 1_000;
-/** Bytes up to which a file is no work for several threads: the files of a batch are read side by side instead. */
-const SMALL_FILE = 8 * 2 ** 20;
+/** Files opened side by side: DuckDB and the engine want the threads for files too. */
+const OPENED_AT_ONCE = 2;
 const OUT_OF_MEMORY = /out of memory|(?:could not|failed to) allocate/i;
 
-export async function loadFile(x: TableTaskContext, i: LoadInput, signal: AbortSignal): Promise<LoadResult> {
-  const full = path.join(i.folder, i.path);
-  // Links may have been put in its way since the folder was listed.
-  if (!isInside(i.folder, await realpath(full))) throw new Error(`${i.path}: it lies outside of ${i.folder}`);
-  await checkUnchanged(full, i);
+export async function loadFiles(x: TableTaskContext, i: LoadInput, signal: AbortSignal): Promise<LoadResult> {
   const table = await x.segments.table(i.resource);
-  const load = (small: boolean): Promise<LoadResult['segments']> => x.duck.session((s) => convert(x, s, full, i, table, signal), { signal, small });
+  const opened: OpenedFile[] = [];
+  for (let at = 0; at < i.files.length; at += OPENED_AT_ONCE) {
+    signal.throwIfAborted();
+    opened.push(...(await Promise.all(i.files.slice(at, at + OPENED_AT_ONCE).map((f) => open(i, f, signal)))));
+  }
+  const load = (small: boolean): Promise<LoadResult['segments']> => x.duck.session((s) => convert(x, s, i, opened, table, signal), { signal, small });
   let segments: LoadResult['segments'];
-  if (i.size === 0) segments = [];
-  else if (i.size > SMALL_FILE) segments = await load(false);
+  if (opened.every((f) => f.size === 0)) segments = [];
+  else if (opened.some((f) => f.size > SMALL_FILE)) segments = await load(false);
   else {
     segments = await load(true).catch((e: unknown) => {
       // It was more work than it looked: compressed, or many columns. There is an instance with more memory.
@@ -55,33 +62,53 @@ export async function loadFile(x: TableTaskContext, i: LoadInput, signal: AbortS
       throw e;
     });
   }
-  await checkUnchanged(full, i);
+  for (const f of i.files) await checkUnchanged(path.join(i.folder, f.path), f);
   return { kind: 'load', rows: segments.reduce((sum, s) => sum + s.file.rows, 0), schemaVersion: table.schema.version, segments };
 }
 
-async function checkUnchanged(full: string, i: LoadInput): Promise<void> {
+async function open(i: LoadInput, f: InputFile, signal: AbortSignal): Promise<OpenedFile> {
+  const full = path.join(i.folder, f.path);
+  // Links may have been put in its way since the folder was listed.
+  if (!isInside(i.folder, await realpath(full))) throw new Error(`${f.path}: it lies outside of ${i.folder}`);
+  await checkUnchanged(full, f);
+  try {
+    return await openFile(full, f.path, f.size, i.file, signal);
+  } catch (e) {
+    signal.throwIfAborted();
+    throw new Error(showProblem(f.path, readProblem(e instanceof Error ? e.message : String(e))));
+  }
+}
+
+async function checkUnchanged(full: string, f: InputFile): Promise<void> {
   const now = await lstat(full);
-  if (!now.isFile() || now.size !== i.size || now.mtimeMs !== i.mtimeMs) throw new Error(`${i.path}: it has changed since it was listed`);
+  if (!now.isFile() || now.size !== f.size || now.mtimeMs !== f.mtimeMs) throw new Error(`${f.path}: it has changed since it was listed`);
 }
 
 async function convert(
   x: TableTaskContext,
   s: DuckSession,
-  full: string,
   i: LoadInput,
+  opened: readonly OpenedFile[],
   table: TableData,
   signal: AbortSignal,
 ): Promise<LoadResult['segments']> {
+  const { columns } = table.schema;
   let source: FileSource | null = null;
   let whole: SegmentFile | null;
   try {
-    source = await fileSource(s, full, i.path, table.schema.columns, i.file, signal);
-    if (source === null) return [];
-    whole = await x.segments.write(table, { name: i.name, select: `SELECT ${source.select} FROM ${source.from}`, signal, session: s });
+    const selects: string[] = [];
+    for (const f of opened) {
+      source = await fileSource(s, f, columns, i.file);
+      if (source !== null) selects.push(`SELECT ${source.select} FROM ${source.from}`);
+    }
+    if (selects.length === 0) return [];
+    whole = await x.segments.write(table, { name: i.name, select: selects.join('\nUNION ALL\n'), signal, session: s });
   } catch (e) {
     signal.throwIfAborted();
+    // Which one of several it was is found out when they come one by one.
+    if (i.files.length > 1) throw new Error(`${showFiles(i.files)}: ${readProblem(e instanceof Error ? e.message : String(e)).message}`);
     // Not with its cause, which would be shown behind it: it is the same at length.
-    throw new Error(showProblem(i.path, await fileProblem(e, s, full, source, table.schema.columns)));
+    throw new Error(showProblem(i.files[0].path, await fileProblem(e, s, opened[0].file, source, columns)));
   }
   if (whole === null) return [];
   if (whole.rows <= i.maxRows) return [{ name: i.name, file: whole }];
@@ -90,7 +117,7 @@ async function convert(
   const segments: { name: string; file: SegmentFile }[] = [];
   try {
     if (parts > MAX_SEGMENTS)
-      throw new Error(`${i.path}: ${whole.rows} rows would be ${parts} segments; ${MAX_SEGMENTS} is the limit: raise maxRowsPerSegment`);
+      throw new Error(`${showFiles(i.files)}: ${whole.rows} rows would be ${parts} segments; ${MAX_SEGMENTS} is the limit: raise maxRowsPerSegment`);
     for (let part = 0; part < parts; part++) {
       const name = `${i.name}-${part}`;
       const select = `SELECT * FROM read_parquet(${quotePath(own)}, file_row_number=true) WHERE file_row_number >= ${part * i.maxRows} AND file_row_number < ${(part + 1) * i.maxRows}`;

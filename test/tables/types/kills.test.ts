@@ -84,13 +84,16 @@ async function prepared(t: TestContext, type: 'OFFLINE' | 'REALTIME', fill: (tut
 const ALL = [2 * COUNT, 2 * COUNT, COUNT * (2 * COUNT - 1)];
 const title = (what: string): string => `${kills} kills while ${what} (seed ${seed})`;
 
-for (const settings of [{ mode: 'append' }, { consistentPushEnabled: 'true' }, { consistentPushSwapEnabled: 'true' }] as Record<string, string>[]) {
+for (const settings of [{ mode: 'append' }, { filesPerTask: '2' }, { consistentPushEnabled: 'true' }, { consistentPushSwapEnabled: 'true' }] as Record<string, string>[]) {
   test(title(`files are loaded with ${JSON.stringify(settings)}`), { timeout: 110_000 }, async (t) => {
     const folder = await prepared(t, 'OFFLINE', async () => {});
     const input = { inputDirURI: path.join(folder, 'in'), ...settings };
     const { row, keys } = await killed(t, { folder, table: 'trips_OFFLINE', type: 'FileIngestionTask', settings: input, watched: paths(folder).tables });
     assert.deepEqual(row, ALL, 'every row once');
-    assert.equal(keys.filter((k) => k.startsWith('segment/')).length, COUNT);
+    const segments = keys.filter((k) => k.startsWith('segment/')).length;
+    // A group that lost all its attempts came one by one.
+    if ('filesPerTask' in settings) assert.ok(segments >= COUNT / 2 && segments < COUNT, `${segments} segments`);
+    else assert.equal(segments, COUNT);
     assert.equal(keys.filter((k) => k.startsWith('file/')).length, COUNT);
     assert.deepEqual(
       keys.filter((k) => k.startsWith('current-swap')),

@@ -76,6 +76,19 @@ export const checkExposure = (web: { host: string; api_keys: readonly string[] }
   );
 };
 
+/**
+ * Folders below which tasks may read and write the files that settings name; null: everywhere. Where none is configured that is everywhere
+ * only if nobody but this machine can ask for tasks: a key to a server is not one to all files of the machine it runs on.
+ */
+export const folderRoots = ({
+  web,
+  tables,
+}: Pick<TuttiConfig, 'web' | 'tables'>): { inputRoots: readonly string[] | null; outputRoots: readonly string[] | null } => {
+  const reached = web.enabled && !isLoopback(web.host);
+  const bounds = (roots: readonly string[]): readonly string[] | null => (roots.length === 0 && !reached ? null : roots);
+  return { inputRoots: bounds(tables.input_roots), outputRoots: bounds(tables.output_roots) };
+};
+
 export interface ShownKey {
   path: string;
   value: unknown;

@@ -6,7 +6,7 @@ export const EXIT = {
   ok: 0,
   /** The task that was waited for did not complete. */
   taskFailed: 1,
-  /** Bad usage, bad input, bad configuration or template. */
+  /** Bad usage, bad input, bad configuration or template, or a store that cannot be used. */
   usage: 2,
   /** No such task, step, template or version. */
   notFound: 3,
@@ -51,7 +51,6 @@ export const exitCodeOf = (e: unknown): number => {
       return EXIT.refused;
     case 'BACKPRESSURE':
     case 'STORE_UNAVAILABLE':
-    case 'STORE_UNUSABLE':
     case 'DUCKDB_MISSING':
     case 'SHUTTING_DOWN':
       return EXIT.unreachable;
@@ -63,6 +62,8 @@ export const exitCodeOf = (e: unknown): number => {
     case 'INVALID_CURSOR':
     case 'INVALID_TEMPLATE':
     case 'INVALID_CONFIG':
+    // It never heals by itself: another file must be named.
+    case 'STORE_UNUSABLE':
     case 'UNSTORABLE_VALUE':
     case 'VALUE_TOO_LARGE':
     case 'BODY_TOO_LARGE':

@@ -4,22 +4,6 @@ import { Command, CommanderError } from 'commander';
 import { terminalEnvironment } from '../config.ts';
 import { ERRORS, isTuttiError } from '../core/errors.ts';
 import { ServerUnreachable } from '../sdk/client/http-client.ts';
-import { addCancel } from './commands/cancel.ts';
-import { addConfig } from './commands/config-show.ts';
-import { addCopy } from './commands/copy.ts';
-import { addDev } from './commands/dev.ts';
-import { addEvents } from './commands/events.ts';
-import { addExplain } from './commands/explain.ts';
-import { addHandlers } from './commands/handlers.ts';
-import { addLs } from './commands/ls.ts';
-import { addPlan } from './commands/plan.ts';
-import { addRetry } from './commands/retry.ts';
-import { addRun } from './commands/run.ts';
-import { addSchedule } from './commands/schedule.ts';
-import { addServe } from './commands/serve.ts';
-import { addShow } from './commands/show.ts';
-import { addTable } from './commands/table.ts';
-import { addTemplate } from './commands/template.ts';
 import { CommandContext, type CommandIo } from './context.ts';
 import { CommandError, EXIT, exitCodeOf } from './exit-code.ts';
 import { printable } from './terminal.ts';
@@ -30,8 +14,28 @@ const EPILOGUE = `
 Exit codes: 0 done, 1 the task did not complete, 2 bad usage or input,
 3 not found, 4 server not reachable, 5 refused, 130 interrupted.`;
 
-export const buildProgram = (ctx: CommandContext): Command => {
-  const program = new Command('tutti')
+/** By name, in the order of the help. Only what the command line names is loaded: a server needs nothing of the other commands, nor the other way round. */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command, ctx: CommandContext) => void>>> = {
+  dev: async () => (await import('./commands/dev.ts')).addDev,
+  serve: async () => (await import('./commands/serve.ts')).addServe,
+  run: async () => (await import('./commands/run.ts')).addRun,
+  ls: async () => (await import('./commands/ls.ts')).addLs,
+  show: async () => (await import('./commands/show.ts')).addShow,
+  events: async () => (await import('./commands/events.ts')).addEvents,
+  explain: async () => (await import('./commands/explain.ts')).addExplain,
+  cancel: async () => (await import('./commands/cancel.ts')).addCancel,
+  retry: async () => (await import('./commands/retry.ts')).addRetry,
+  copy: async () => (await import('./commands/copy.ts')).addCopy,
+  plan: async () => (await import('./commands/plan.ts')).addPlan,
+  table: async () => (await import('./commands/table.ts')).addTable,
+  template: async () => (await import('./commands/template.ts')).addTemplate,
+  schedule: async () => (await import('./commands/schedule.ts')).addSchedule,
+  handlers: async () => (await import('./commands/handlers.ts')).addHandlers,
+  config: async () => (await import('./commands/config-show.ts')).addConfig,
+};
+
+const newProgram = (): Command =>
+  new Command('tutti')
     .description('Durable task orchestration: run graphs of work and never lose any.')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
@@ -40,22 +44,10 @@ export const buildProgram = (ctx: CommandContext): Command => {
     .option('-u, --url <url>', 'server to talk to (or TUTTI_URL;\ndefault http://127.0.0.1:8080)')
     .option('--api-key <key>', 'key to send (or TUTTI_API_KEY)')
     .addHelpText('after', EPILOGUE);
-  addDev(program, ctx);
-  addServe(program, ctx);
-  addRun(program, ctx);
-  addLs(program, ctx);
-  addShow(program, ctx);
-  addEvents(program, ctx);
-  addExplain(program, ctx);
-  addCancel(program, ctx);
-  addRetry(program, ctx);
-  addCopy(program, ctx);
-  addPlan(program, ctx);
-  addTable(program, ctx);
-  addTemplate(program, ctx);
-  addSchedule(program, ctx);
-  addHandlers(program, ctx);
-  addConfig(program, ctx);
+
+/** Knows the command that is named, or all of them where none is. */
+const buildProgram = async (ctx: CommandContext, argv: readonly string[]): Promise<Command> => {
+  const program = newProgram();
   // Settings do not pass to commands that exist already, so every one of them gets its own.
   const settle = (command: Command): void => {
     command
@@ -75,7 +67,12 @@ export const buildProgram = (ctx: CommandContext): Command => {
     }
     for (const sub of command.commands) settle(sub as Command);
   };
+  // Before the first option is read: --version ends there.
   settle(program);
+  const [named] = program.parseOptions([...argv]).operands;
+  const wanted = named !== undefined && Object.hasOwn(COMMANDS, named) ? [named] : Object.keys(COMMANDS);
+  for (const name of wanted) (await COMMANDS[name]())(program, ctx);
+  for (const command of program.commands) settle(command as Command);
   return program;
 };
 
@@ -120,7 +117,8 @@ export const runCli = async (
     interrupted,
   );
   try {
-    await buildProgram(ctx).parseAsync(argv, { from: 'user' });
+    const program = await buildProgram(ctx, argv);
+    await program.parseAsync(argv, { from: 'user' });
     return ctx.exitCode;
   } catch (e) {
     // commander has printed its message already.

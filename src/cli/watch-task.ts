@@ -60,8 +60,9 @@ export const watchTask = async (ctx: CommandContext, client: HttpClient, id: str
 };
 
 const followLines = async (ctx: CommandContext, client: HttpClient, id: string, json: boolean): Promise<WireTask> => {
-  const first = await client.task(id);
-  if (!json) ctx.line(drawTaskLine(treeTask(first), { now: Date.now() }));
+  // How it stands now may be its end already, and what follows tells the way there.
+  const { template } = treeTask(await client.task(id));
+  if (!json) ctx.line(`${printable(template)}  ${id}`);
   for await (const event of client.events(id, { signal: ctx.interrupted })) ctx.line(json ? JSON.stringify({ event }) : eventLine(event));
   const task = await client.task(id);
   if (!json && !ctx.interrupted.aborted) ctx.lines(drawTask(task, { now: Date.now() }));

@@ -154,13 +154,14 @@ export const SCHEMA = {
       type: 'list',
       default: [],
       range: 'folders',
-      meaning: 'Folders below which tasks may read the files that settings name. None: everywhere.',
+      meaning:
+        'Folders below which tasks may read the files that settings name. None: everywhere; but nowhere if `web.host` is no loopback address. `/` says everywhere.',
     } as ListField,
     output_roots: {
       type: 'list',
       default: [],
       range: 'folders',
-      meaning: 'Folders below which tasks may write the files that settings name. None: everywhere.',
+      meaning: 'The same for the files that tasks write.',
     } as ListField,
   },
   shutdown: {

@@ -17,8 +17,9 @@ The server describes itself: an explorer at \`/docs\`, OpenAPI 3.1 at \`/docs/op
   controller know. What follows is about the others.
 - Bodies are JSON objects. A key that a route does not know is refused by name; so is a query parameter.
 - Times are RFC 3339 in UTC. Ids are UUIDs; a step can be named instead.
-- Lists come newest first. Follow \`next_cursor\` (or the \`Link\` header) until it is null. \`page\` and \`per_page\` work too; \`total_count\` stops
-  at 10,000 and \`total_count_capped\` says so.
+- Lists come newest first. Follow \`next_cursor\` (or the \`Link\` header) until it is null. \`page\` and \`per_page\` work too. Tasks are counted in
+  \`pagination\` unless a cursor is given; \`total_count\` stops at 10,000 and \`total_count_capped\` says so.
+- Limits that are given in characters count UTF-16 units, as the length of a JavaScript string does: most emoji are two.
 - \`failed_steps\` names the steps that ended in error, those included whose failure was handled; \`failed_steps_count\` counts them.
 - Events: \`GET /v1/tasks/{id}/events\` sends every event of the task's log and then live ones, and closes after the last. Come back with
   \`Last-Event-ID\` and nothing is lost or sent twice; 204 says that there is nothing left. Progress events carry no id and are not replayed.

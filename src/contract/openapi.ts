@@ -1,4 +1,4 @@
-/** The route table as an OpenAPI 3.1 document. Built once, when the server starts or a document is written. */
+/** The route table as an OpenAPI 3.1 document. Building it takes a while: once, when somebody asks. */
 import { z } from 'zod';
 import { ERRORS, type ErrorCode } from '../core/errors.ts';
 import { controllerErrorBody, isControllerPath } from './controller-error.ts';
@@ -21,7 +21,7 @@ export function openApiDocument(o: { version: string }): Record<string, unknown>
     info: {
       title: 'Tutti',
       version: o.version,
-      description: 'Durable tasks: submit, watch, cancel and explain them.',
+      description: 'Durable tasks: submit, watch, cancel and explain them. Limits in characters count UTF-16 units.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     tags: [...new Set(HANDLER_NAMES.map((n) => ROUTES[n].tag))].map((name) => ({ name })),

@@ -3,6 +3,7 @@
  * (controller-error.ts). A path without braces stands before one that would match it too.
  */
 import { z } from 'zod';
+import { addressNumber } from './address-number.ts';
 import * as wire from './plan-wire.ts';
 import { noParams, noQuery } from './requests.ts';
 import type { Route } from './routes.ts';
@@ -40,11 +41,6 @@ const filters = { ...typed, taskType: typeName.optional() };
 const filterQuery = z.strictObject(filters).superRefine((q, ctx) => oneName(q, ctx, 'tableNameWithType', false));
 const pairQuery = z.strictObject({ ...typed, taskType: typeName }).superRefine((q, ctx) => oneName(q, ctx, 'tableNameWithType', true));
 
-const whole = (min: number, max: number) => {
-  const error = `must be an integer from ${min} to ${max}`;
-  return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error });
-};
-
 export const RECENT_PLANS = 25;
 
 const SETTING = 'must be a text, a number, true or false';
@@ -58,9 +54,9 @@ export const executeRequest = z
       resource: resourceName.optional().describe('Says the same as tableName, for what is no table'),
       taskName: z
         .string()
-        .regex(/^[^/]{0,400}$/, { error: 'must be at most 400 characters, none of them "/"' })
+        .regex(/^[\w.:-]{0,100}$/, { error: 'must be at most 100 letters, digits, "_", ".", ":" or "-"' })
         .nullish()
-        .describe('Accepted and not used: batches get names of their own'),
+        .describe('Part of the names of the tasks that are made. 409 while a plan or run of the table and type that was given it lives'),
       taskConfigs: z
         .record(z.string(), setting, { error: 'must be an object of texts' })
         .nullish()
@@ -123,8 +119,8 @@ export const PLAN_ROUTES = {
     query: z
       .strictObject({
         ...filters,
-        limit: whole(1, 100).optional().describe(`Default ${RECENT_PLANS}`),
-        batches: whole(0, 100_000).optional().describe('Only so many of the batches of each, the last ones; default all'),
+        limit: addressNumber(1, 100).optional().describe(`Default ${RECENT_PLANS}`),
+        batches: addressNumber(0, 100_000).optional().describe('Only so many of the batches of each, the last ones; default all'),
       })
       .superRefine((q, ctx) => oneName(q, ctx, 'tableNameWithType', false)),
     status: 200,
@@ -151,7 +147,7 @@ export const PLAN_ROUTES = {
     tag,
     permission: 'plans:read',
     params: planParams,
-    query: z.strictObject({ batches: whole(0, 100_000).optional().describe('Only so many of its batches, the last ones; default all') }),
+    query: z.strictObject({ batches: addressNumber(0, 100_000).optional().describe('Only so many of its batches, the last ones; default all') }),
     status: 200,
     response: wire.plan,
     errors: ['INVALID_INPUT', 'FORBIDDEN', 'NOT_FOUND'],
@@ -185,7 +181,7 @@ export const PLAN_ROUTES = {
     body: executeRequest,
     status: 200,
     response: wire.startedTasks,
-    errors: ['INVALID_INPUT', 'INVALID_JSON', 'ORCHESTRATED_ONLY', 'FORBIDDEN', 'NOT_FOUND', 'PLAN_ACTIVE', 'GENERATION_FAILED', ...WRITE],
+    errors: ['INVALID_INPUT', 'INVALID_JSON', 'ORCHESTRATED_ONLY', 'FORBIDDEN', 'NOT_FOUND', 'PLAN_ACTIVE', 'ALREADY_EXISTS', 'GENERATION_FAILED', ...WRITE],
   },
   scheduleTaskTypes: {
     method: 'POST',

@@ -3,7 +3,7 @@ import type { TaskTypeTraits } from '../engine/plan-port.ts';
 import type { BatchView, GenerationRun, PlanView, ScheduleResult, TriggerRun } from '../engine/plan-views.ts';
 import type { WireGeneratorRuns, WirePlan, WirePlanBatch, WireScheduledTasks, WireStartedTasks, WireTaskType } from './plan-wire.ts';
 
-const batchToWire = (b: BatchView): WirePlanBatch => ({
+export const batchToWire = (b: BatchView): WirePlanBatch => ({
   batchSequence: b.batchSequence,
   submittedAtMs: b.submittedAtMs,
   submittedTaskName: b.submittedTaskName,

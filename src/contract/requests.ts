@@ -3,7 +3,9 @@
  * what a state allows is the engine's to say. Unknown keys are refused by name, so that a misspelt one cannot be ignored.
  */
 import { z } from 'zod';
+import { SEMVER, VERSION_RULE } from '../core/template-rules.ts';
 import { EVENT_TYPES } from '../engine/views.ts';
+import { addressNumber } from './address-number.ts';
 import { stepState, taskStatus } from './status.ts';
 import { components } from './wire.ts';
 
@@ -20,7 +22,10 @@ const anyObject = z.looseObject({}, { error: 'must be a JSON object' });
 const taskRequestFields = {
   name,
   namespace: name,
-  version: name.optional().describe('Absent: the highest version that is registered'),
+  version: name
+    .regex(SEMVER, { error: VERSION_RULE })
+    .optional()
+    .describe('Absent: the highest release that is registered; a pre-release only where there is no release'),
   context: anyObject.default({}).describe('The input of the task; checked against the schema of the template'),
   priority: priority.optional().describe('0 is urgent and goes first. Absent: what the template says, else 2'),
   tags: tags.optional(),
@@ -93,11 +98,6 @@ export const patchRequest = z
   .refine((b) => b.priority !== undefined || b.tags !== undefined, { error: 'the body must name priority or tags' })
   .register(components, { id: 'TaskPatchRequest' });
 
-/** Every part of an address comes as text: a whole number written out, in range. */
-const whole = (min: number, max: number) => {
-  const error = `must be an integer from ${min} to ${max}`;
-  return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error });
-};
 const filter = name.optional();
 const flag = z.enum(['true', 'false'], { error: 'must be true or false' });
 /** `a=x,y` and `a=x&a=y` say the same. */
@@ -116,12 +116,13 @@ export const listQuery = z.strictObject({
   source_system: filter,
   tag: filter,
   key: filter.describe('Of all tasks, live or ended, that were given this key'),
-  cursor: text(512).min(1, { error: 'must not be empty' }).optional().describe('next_cursor of the page before'),
-  limit: whole(1, 100).optional().describe(`Tasks per answer with a cursor; default ${PAGE_SIZE}`),
-  page: whole(1, 1_000_000).optional().describe('From 1; instead of cursor'),
-  per_page: whole(1, 100).optional().describe(`Tasks per page; default ${PAGE_SIZE}`),
+  cursor: text(512).min(1, { error: 'must not be empty' }).optional().describe('next_cursor of the page before; such an answer counts nothing'),
+  limit: addressNumber(1, 100).optional().describe(`Tasks per answer, with a cursor or at the beginning; default ${PAGE_SIZE}`),
+  page: addressNumber(1, 1_000_000).optional().describe('From 1; instead of cursor'),
+  per_page: addressNumber(1, 100).optional().describe(`Tasks per page; default ${PAGE_SIZE}`),
 });
 export const taskQuery = z.strictObject({ steps: flag.optional().describe('false leaves out the steps') });
+export const newTaskQuery = z.strictObject({ steps: flag.optional().describe('true answers with the steps too, which takes half as long again') });
 export const stepsQuery = z.strictObject({
   results: flag.optional().describe('false leaves out the results'),
   inputs: flag.optional().describe('true gives the inputs of steps that have their own'),
@@ -131,13 +132,13 @@ export const newTreeQuery = z.strictObject({
   execute: flag.optional().describe('As in the body, for a body of lines'),
   key: name.optional(),
   tag: z.preprocess(splitList, tags).optional().describe('Repeat it or separate with commas'),
-  priority: whole(0, 3).optional(),
+  priority: addressNumber(0, 3).optional(),
 });
 export const treeQuery = z.strictObject({
   parent: name.optional().describe('Begin below this step; id or name. Default: the task'),
   cursor: text(64).min(1, { error: 'must not be empty' }).optional().describe('next_cursor of the same parent'),
-  limit: whole(1, 1000).optional().describe('Children to list of each step; default 100. An answer holds 1,000 steps at most'),
-  depth: whole(1, 1000).optional().describe('Levels to go down; default all'),
+  limit: addressNumber(1, 1000).optional().describe('Children to list of each step; default 100. An answer holds 1,000 steps at most'),
+  depth: addressNumber(1, 1000).optional().describe('Levels to go down; default all'),
 });
 export const deleteQuery = z.strictObject({
   error_message: text(2000).optional().describe('Kept as the error of what is cancelled; default "Cancelled by user"'),
@@ -155,7 +156,7 @@ export const allEventsQuery = z.strictObject({
   namespace: filter.describe('Of tasks whose template is in this namespace'),
   name: filter.describe('Of tasks whose template has this name'),
   state: eventStates.optional().describe('That put a task or a step in any of these states; repeat it or separate with commas'),
-  limit: whole(1, 1000).optional().describe('Events per page, default 100; not for a stream'),
+  limit: addressNumber(1, 1000).optional().describe('Events per page, default 100; not for a stream'),
 });
 export const templatesQuery = z.strictObject({ namespace: filter });
 

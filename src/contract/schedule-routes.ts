@@ -1,6 +1,7 @@
 /** Rows of the REST table for schedules. */
 import { z } from 'zod';
 import { CATCH_UPS, MAX_CATCH_UP, MAX_SECONDS, OVERLAPS } from '../core/schedule.ts';
+import { addressNumber } from './address-number.ts';
 import * as request from './requests.ts';
 import type { Route } from './routes.ts';
 import * as scheduleWire from './schedule-wire.ts';
@@ -15,17 +16,13 @@ const whole = (min: number, max: number) => {
   const error = `must be a whole number from ${min} to ${max}`;
   return z.number({ error }).int({ error }).min(min, { error }).max(max, { error });
 };
-const count = (min: number, max: number) => {
-  const error = `must be an integer from ${min} to ${max}`;
-  return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error });
-};
 const oneOf = <const T extends readonly string[]>(values: T) => z.enum(values, { error: `must be one of ${values.join(', ')}` });
 const time = text(64).describe('RFC 3339');
 
 const key = text(255).describe('Letters, digits, ".", "_", ":", "/", "@" and "-"');
 const fields = {
   description: text(1000).optional(),
-  template: text(400).describe('What is fired: namespace/name@version; without version the highest one at that time'),
+  template: text(400).describe('What is fired: namespace/name@version; without version the highest release at that time'),
   context: z.looseObject({}, { error: 'must be a JSON object' }).optional().describe('Input of every task; default {}'),
   tick_field: text(100).optional().describe('Member of the context that is set to the time at which the tick was due, RFC 3339'),
   priority: whole(0, 3).optional(),
@@ -89,7 +86,7 @@ export const SCHEDULE_ROUTES = {
     params: noParams,
     query: z.strictObject({
       after: text(255).optional().describe('next_after of the page before'),
-      limit: count(1, 1000).optional().describe('Default 100'),
+      limit: addressNumber(1, 1000).optional().describe('Default 100'),
     }),
     status: 200,
     response: scheduleWire.scheduleList,
@@ -157,7 +154,7 @@ export const SCHEDULE_ROUTES = {
     path: '/v1/schedules/{key}/preview',
     summary: 'The next times at which it falls',
     permission: 'schedules:read',
-    query: z.strictObject({ n: count(1, 100).optional().describe('Default 10') }),
+    query: z.strictObject({ n: addressNumber(1, 100).optional().describe('Default 10') }),
     response: scheduleWire.preview,
     errors: ['INVALID_INPUT', 'NOT_FOUND'],
   },
@@ -168,7 +165,10 @@ export const SCHEDULE_ROUTES = {
     summary: 'What became of its ticks, newest first',
     description: 'The newest hundred are kept, and those whose task lives.',
     permission: 'schedules:read',
-    query: z.strictObject({ before: time.optional().describe('next_before of the page before'), limit: count(1, 1000).optional().describe('Default 100') }),
+    query: z.strictObject({
+      before: time.optional().describe('next_before of the page before'),
+      limit: addressNumber(1, 1000).optional().describe('Default 100'),
+    }),
     response: scheduleWire.tickList,
     errors: ['INVALID_INPUT', 'NOT_FOUND', 'STORE_UNAVAILABLE'],
   },

@@ -1,6 +1,7 @@
 /** Rows of the REST table for tables. */
 import { z } from 'zod';
 import { MAX_ROWS, QUERY_ROWS, SEGMENTS_PAGE, TABLE_TYPES } from '../tables/tables.ts';
+import { addressNumber } from './address-number.ts';
 import { noParams, noQuery } from './requests.ts';
 import type { Route } from './routes.ts';
 import * as wire from './table-wire.ts';
@@ -12,10 +13,6 @@ const text = (max: number) =>
     .string()
     .min(1, { error: EMPTY })
     .max(max, { error: `must be at most ${max} characters` });
-const whole = (max: number) => {
-  const error = `must be an integer from 1 to ${max}`;
-  return z.coerce.number({ error }).int({ error }).min(1, { error }).max(max, { error });
-};
 const object = (what: string) => z.looseObject({}, { error: `${what} must be a JSON object` });
 
 const tableParams = z.strictObject({ table: text(200).describe('`trips_OFFLINE`, or `trips` where it is the only table of that name') });
@@ -43,6 +40,8 @@ export const tableRequest = z
   .register(components, { id: 'TableRequest' });
 
 const tag = 'Tables';
+// By hand: toLocaleString loads what ICU knows of all languages, 15 ms and 7 MB of every start.
+const maxRows = String(MAX_ROWS).replace(/000$/, ',000');
 const WRITE = ['BACKPRESSURE', 'STORE_UNAVAILABLE', 'SHUTTING_DOWN'] as const;
 const OF_TABLE = ['INVALID_INPUT', 'FORBIDDEN', 'NOT_FOUND'] as const;
 
@@ -126,7 +125,7 @@ export const TABLE_ROUTES = {
     params: tableParams,
     query: z.strictObject({
       after: text(500).optional().describe('`next` of the page before'),
-      limit: whole(SEGMENTS_PAGE.max).optional().describe(`Default ${SEGMENTS_PAGE.default}`),
+      limit: addressNumber(1, SEGMENTS_PAGE.max).optional().describe(`Default ${SEGMENTS_PAGE.default}`),
     }),
     status: 200,
     response: wire.segmentPage,
@@ -139,7 +138,7 @@ export const TABLE_ROUTES = {
     tag,
     permission: 'tables:write',
     description:
-      `All or none, durable when answered: a JSON array of objects, or one object a line (application/x-ndjson), at most ${MAX_ROWS.toLocaleString('en')}. ` +
+      `All or none, durable when answered: a JSON array of objects, or one object a line (application/x-ndjson), at most ${maxRows}. ` +
       'Queries see them once they are sealed into a segment: by number, by time (`realtime` in the config), or by POST …/seal. 409: it is an OFFLINE table.',
     params: tableParams,
     query: noQuery,
@@ -171,7 +170,10 @@ export const TABLE_ROUTES = {
       'In the dialect of DuckDB. The table goes by its id, and by its name where it is the only one of that name; nothing else can be read, and nothing ' +
       'written. It has 30 seconds.',
     params: tableParams,
-    query: z.strictObject({ sql: text(100_000), limit: whole(QUERY_ROWS.max).optional().describe(`Most rows of the answer. Default ${QUERY_ROWS.default}`) }),
+    query: z.strictObject({
+      sql: text(100_000),
+      limit: addressNumber(1, QUERY_ROWS.max).optional().describe(`Most rows of the answer. Default ${QUERY_ROWS.default}`),
+    }),
     status: 200,
     response: wire.queryResult,
     errors: [...OF_TABLE, 'DUCKDB_MISSING'],

@@ -21,7 +21,7 @@ export const stepError = z
     code: z.string().describe('Stable word, such as handler_error, step_timeout, attempt_lost, unstorable_result, cancelled'),
     message: z.string(),
     retryable: z.boolean(),
-    stack: z.string().optional(),
+    stack: z.string().optional().describe('Files by their place in the working folder of the worker; its other folders are left out'),
   })
   .register(components, { id: 'StepError', description: 'What a failed attempt left behind.' });
 
@@ -64,7 +64,14 @@ export const step = z
     updated_at: time,
     started_at: time.nullable().describe('When its first attempt since the last reset began'),
     completed_at: time.nullable(),
-    dependencies: z.array(z.object({ name: z.string(), required: z.boolean() })),
+    dependencies: z.array(
+      z.object({
+        id: z.string().describe('`id` of the step that is waited for'),
+        name: z.string().describe('Its name, which children that were spawned may share'),
+        required: z.boolean(),
+        type: z.string().describe('As submitted; `result` where nothing was said. Kept, and not read by the engine'),
+      }),
+    ),
     dependencies_satisfied: z.boolean(),
     retry_eligible: z.boolean(),
     ready_for_execution: z.boolean(),
@@ -138,7 +145,11 @@ export const task = z
     ...taskFields,
     context: json.optional().describe('The submitted input'),
     failed_steps: z.array(z.string()).describe('Names of the steps that ended in error, handled failures included'),
-    steps: z.array(step).nullable().optional().describe('Without their results; null for a task of more than 1,000 steps'),
+    steps: z
+      .array(step)
+      .nullable()
+      .optional()
+      .describe('Without their results; null for a task of more than 1,000 steps; absent where they were not asked for'),
   })
   .register(components, { id: 'TaskResponse' });
 
@@ -184,7 +195,7 @@ export const taskList = z
   .object({
     tasks: z.array(taskSummary),
     next_cursor: z.string().nullable().describe('Give it as `cursor` for the next page; null on the last'),
-    pagination: pagination.nullable().describe('Present when page or per_page was given'),
+    pagination: pagination.nullable().describe('Null where a cursor was given'),
   })
   .register(components, { id: 'TaskListResponse' });
 
@@ -258,7 +269,9 @@ export const eventPage = z
   })
   .register(components, { id: 'EventPage' });
 
-export const copyPreview = z.object({ elements: z.array(object) }).register(components, { id: 'CopyPreview', description: 'What a copy would be made of.' });
+export const copyPreview = z
+  .array(object)
+  .register(components, { id: 'CopyPreview', description: 'The elements that a copy would be made of, as POST /v1/trees takes them.' });
 
 export const bulkResult = z.object({ task_uuids: z.array(uuid), count }).register(components, { id: 'BulkCreateResponse' });
 

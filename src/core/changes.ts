@@ -40,8 +40,8 @@ export interface TaskMeta {
   userId?: string;
   /** Expected size of the whole. */
   expected?: { total: number; unit: 'bytes' | 'items' };
-  /** How an ad hoc task came to be, and from which. */
-  origin?: { type: 'copy' | 'link' | 'archive' | 'mixed'; task: number };
+  /** How an ad hoc task came to be, and from which. `template`: row id of the one that says what the whole of it gives and how long it may take. */
+  origin?: { type: 'copy' | 'link' | 'archive' | 'mixed'; task: number; template?: number };
 }
 
 export interface TaskCounts {

@@ -11,7 +11,7 @@ import { attemptEvent, stepEvent } from './log.ts';
 import { isReady } from './readiness.ts';
 import { mayRetry, retryDelay, seedOf } from './retry.ts';
 import { releaseHeld } from './family.ts';
-import { Phase, askAbort, finishAbort, readyToAbort, startAbort, wakeAbort } from './phases.ts';
+import { Phase, askAbort, finishAbort, readyToAbort, startAbort, triesOf, wakeAbort } from './phases.ts';
 import { Reason, Step, isStepTerminal } from './step-states.ts';
 
 /** `empty`: the handler returned nothing (undefined); its body is `null`. */
@@ -47,7 +47,7 @@ export function startStep(out: Decisions, g: TaskGraph, no: number): void {
   w.startedAt = out.now;
   w.finishedAt = null;
   w.error = null;
-  out.event(g, stepEvent(no, Step.inProgress, token, attempts, phase === Phase.finalize ? '{"phase":"finalize"}' : ''));
+  out.event(g, stepEvent(no, Step.inProgress, token, triesOf(g, no), phase === Phase.finalize ? '{"phase":"finalize"}' : ''));
   out.starts.push({ graph: g, no, token, phase });
 }
 
@@ -251,7 +251,7 @@ export function wakeStep(out: Decisions, g: TaskGraph, no: number): void {
   // In the backlog of a full turn it has no rank yet.
   w.rank = g.ready.get(no) ?? null;
   if (w.rank !== null) g.unstored.delete(no);
-  out.event(g, stepEvent(no, Step.pending, g.token[no], g.attempts[no]));
+  out.event(g, stepEvent(no, Step.pending, g.token[no], triesOf(g, no)));
 }
 
 function failAttempt(out: Decisions, g: TaskGraph, no: number, error: StepError, retryAfterMs: number | undefined, stopping: boolean): void {

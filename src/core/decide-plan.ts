@@ -49,6 +49,8 @@ export interface PlanDecision {
   /** Progress stands still for this reason. */
   blocked: string | null;
   meters: PlanMeter[];
+  /** `startPlan` will not begin with what it was given: whoever asked for the plan can mend that. Absent: it is not so. */
+  refused?: true;
 }
 
 const same = (plan: Plan): PlanDecision => ({ plan, changed: false, call: false, stop: false, batch: null, removed: false, blocked: null, meters: [] });
@@ -107,7 +109,11 @@ class Step {
       const p = d.plan;
       if (p.phase === PlanPhase.over || p.phase === PlanPhase.batch || p.owner !== null) return d;
       if (!w.enabled && !p.once) return d;
-      if (p.wakeAt !== null && p.wakeAt > w.now) return d;
+      if (p.wakeAt !== null && p.wakeAt > w.now) {
+        // It waits anyhow; that it could not go on either is to be seen.
+        if (p.phase === PlanPhase.next && p.status === Status.active) d.blocked = w.blocked;
+        return d;
+      }
       if (p.status === Status.aborting && (p.phase === PlanPhase.start || p.phase === PlanPhase.next)) {
         this.end(p.outcome ?? Status.cancelled, p.message);
         continue;
@@ -166,7 +172,7 @@ export const advancePlan = (plan: Plan, w: PlanWorld): PlanDecision => new Step(
 export function loseCall(plan: Plan, w: PlanWorld): PlanDecision {
   if (plan.owner === null || plan.owner === w.boot || !isPlanLive(plan.status)) return same(plan);
   return new Step(plan, w)
-    .set({ owner: null, wakeAt: plan.attempts > 1 ? w.now + callRetryDelay(plan.attempts - 1, w.pollMs) : null })
+    .set({ owner: null, wakeAt: plan.attempts > 1 ? w.now + callRetryDelay(plan, plan.attempts - 1, w.pollMs) : null })
     .withdraw('Aborted while the plan was ending.')
     .advance();
 }
@@ -177,7 +183,8 @@ export function abortPlan(plan: Plan, w: PlanWorld, message: string): PlanDecisi
   if (plan.status === Status.aborting) return same(plan);
   const step = new Step(plan, w);
   // While onPlanEnd runs, what it was told stays true: its answer may switch a whole table.
-  if (plan.phase === PlanPhase.end && plan.owner !== null) return step.set({ status: Status.aborting }).d;
+  if (plan.phase === PlanPhase.end && plan.owner !== null)
+    return step.set({ status: Status.aborting, message: plan.outcome === Status.completed ? message : plan.message }).d;
   step.set({ status: Status.aborting, outcome: Status.cancelled, message });
   if (plan.owner !== null) {
     step.d.stop = plan.phase === PlanPhase.start || plan.phase === PlanPhase.next;
@@ -204,7 +211,7 @@ export type Answer =
   | { kind: 'wait'; ms: number | null; message?: string }
   | { kind: 'abort'; reason: string }
   | { kind: 'finished'; processed?: number; total?: number; state?: string; customStats?: Record<string, string> }
-  | { kind: 'ended'; message?: string; customStats?: Record<string, string> }
+  | { kind: 'ended'; message?: string; customStats?: Record<string, string>; changes?: unknown }
   | { kind: 'failed'; message: string; refused?: boolean };
 
 /** Null: the answer is late and changes nothing (I4). `task`: the id that the batch's task gets, should there be one. */
@@ -241,7 +248,10 @@ export function answerPlan(plan: Plan, token: number, answer: Answer, w: PlanWor
       return step.afterFinish().advance();
     }
     case 'ended':
-      return step.set({ message: answer.message ?? plan.message }).conclude().d;
+      // An abort that came meanwhile is heard, unless the end is written into the resource with this commit.
+      if (answer.changes === undefined) step.withdraw(plan.message);
+      else if (plan.status === Status.aborting && plan.outcome === Status.completed) step.set({ message: 'It was complete before the abort came.' });
+      return step.set({ message: step.d.plan.outcome === plan.outcome ? (answer.message ?? step.d.plan.message) : plan.message }).conclude().d;
     default:
       return answer satisfies never;
   }
@@ -253,11 +263,14 @@ const kept = (a: Answer): Partial<Plan> => ({
 });
 
 function failed(step: Step, plan: Plan, answer: { message: string; refused?: boolean }, w: PlanWorld): PlanDecision {
-  step.meter('orchestrationCycleFailure');
+  if (!plan.once) step.meter('orchestrationCycleFailure');
   const generating = plan.phase === PlanPhase.start || plan.phase === PlanPhase.next;
   if (generating) step.meter('taskGenerationFailureCount');
-  // A run by hand is told, and may be asked for again.
-  if (plan.once && generating) return step.set({ message: answer.message }).remove().d;
+  if (answer.refused === true && plan.phase === PlanPhase.start) step.d.refused = true;
+  // A run by hand is told, and may be asked for again. So is whoever asks for a plan that cannot begin with what it was given: the first call
+  // is still waited for, so nothing has to be kept to say so.
+  const told = step.d.refused === true && plan.source === 0 && plan.attempts === 1;
+  if ((plan.once && generating) || told) return step.set({ message: answer.message }).remove().d;
   if (answer.refused === true && generating) return step.meter('taskPlanAborted').end(Status.failed, answer.message).advance();
   const refused = answer.refused === true;
   const exhausted = refused || plan.attempts >= MAX_END_ATTEMPTS;
@@ -283,7 +296,7 @@ function failed(step: Step, plan: Plan, answer: { message: string; refused?: boo
   }
   // Where the end is decided the message says why, and goes on to say it.
   const message = plan.outcome === null ? `${PHASE_CALLS[plan.phase]} failed and is tried again: ${answer.message}` : step.d.plan.message;
-  return step.set({ wakeAt: w.now + callRetryDelay(plan.attempts, w.pollMs), message }).d;
+  return step.set({ wakeAt: w.now + callRetryDelay(plan, plan.attempts, w.pollMs), message }).d;
 }
 
 /** Its last batch counts for nothing. */
@@ -352,17 +365,17 @@ export function endBatch(plan: Plan, end: BatchEnd, w: PlanWorld, record: PlanBa
     barrenInARow,
     attempts: 0,
     wakeAt: null,
-    message:
-      end.state === LOST_BATCH
-        ? `Batch ${record.seq}: task record not found.`
-        : `Batch ${record.seq} has ended: ${end.complete} of ${end.total} subtasks complete.`,
+    message: end.state === LOST_BATCH ? lostRecord(record.seq) : `Batch ${record.seq} has ended: ${end.complete} of ${end.total} subtasks complete.`,
   });
   const breach = breachOf(step.d.plan, end, failures);
   if (breach !== null && plan.status === Status.active && !plan.once) {
-    step.meter('taskPlanAborted').set({ status: Status.aborting, outcome: Status.failed, message: breach });
+    const message = end.state === LOST_BATCH ? `${lostRecord(record.seq)} ${breach}` : breach;
+    step.meter('taskPlanAborted').set({ status: Status.aborting, outcome: Status.failed, message });
   } else if (plan.status === Status.aborting) step.set({ message: plan.message });
   return step.advance();
 }
+
+const lostRecord = (seq: number): string => `Batch ${seq}: task record not found.`;
 
 /** Why a plan is not to go on after this batch; null: it may. */
 function breachOf(p: Plan, end: BatchEnd, failures: number): string | null {

@@ -48,7 +48,8 @@ export function createTask(out: Decisions, s: Submission): TaskGraph {
     policy: shape.policy,
     priority: s.priority ?? shape.priority ?? DEFAULT_PRIORITY,
     createdAt: out.now,
-    deadlineAt: shape.deadlineMs > 0 ? out.now + shape.deadlineMs : null,
+    // Of one that is held it begins when that is let run.
+    deadlineAt: shape.deadlineMs > 0 && s.execute !== false ? out.now + shape.deadlineMs : null,
     taskState: chunked ? Task.initializing : Task.enqueuingSteps,
   });
   g.arriving = 0;
@@ -161,8 +162,14 @@ export function executeTask(out: Decisions, g: TaskGraph): boolean {
   out.touch(g);
   // Not its roots alone: some may have been cancelled while it was held, and what waited for them is free.
   for (let no = 0; no < g.size; no++) if (isReady(g, no) && !g.ready.has(no)) makeReady(out, g, no, out.now);
-  if (g.deadlineAt !== null) out.timers.push({ graph: g, no: -1, at: g.deadlineAt });
+  beginDeadline(out, g);
   return true;
+}
+
+/** The task has its whole time before it. */
+function beginDeadline(out: Decisions, g: TaskGraph): void {
+  g.deadlineAt = g.shape.deadlineMs > 0 ? out.now + g.shape.deadlineMs : null;
+  if (g.deadlineAt !== null) out.timers.push({ graph: g, no: -1, at: g.deadlineAt });
 }
 
 function enqueueRoots(out: Decisions, g: TaskGraph): void {
@@ -281,6 +288,8 @@ const PERMANENT = new Set([
   'invalid_decision',
   'invalid_batches',
   'yield_refused',
+  'invalid_progress',
+  'invalid_spawn',
   'spawn_mismatch',
   'unknown_handler',
   'handler_not_found',
@@ -311,9 +320,11 @@ export function cancelTask(out: Decisions, g: TaskGraph, message: string): boole
 /** The task's deadline has passed. */
 export function expireTask(out: Decisions, g: TaskGraph): boolean {
   if (g.deadlineAt === null || g.deadlineAt > out.now || hasEnded(out, g)) return false;
+  // Since it was created, let run or reset. A batch, whose plan said it, is none of the latter two.
+  const ms = g.shape.deadlineMs > 0 ? g.shape.deadlineMs : g.deadlineAt - g.createdAt;
   g.failure = JSON.stringify({
     code: 'task_deadline',
-    message: `The task did not end within ${g.deadlineAt - g.createdAt} ms.`,
+    message: `The task did not end within ${ms} ms.`,
     retryable: false,
   } satisfies StepError);
   cancelRest(out, g, Reason.expired, null);
@@ -324,8 +335,7 @@ export function expireTask(out: Decisions, g: TaskGraph): boolean {
 /** Its steps were reset: it lives again, with its whole time before it, and is at once what they make of it. */
 export function reopenTask(out: Decisions, g: TaskGraph): void {
   g.completedAt = null;
-  g.deadlineAt = g.shape.deadlineMs > 0 ? out.now + g.shape.deadlineMs : null;
-  if (g.deadlineAt !== null) out.timers.push({ graph: g, no: -1, at: g.deadlineAt });
+  beginDeadline(out, g);
   moveTo(out, g, targetState(g));
 }
 

@@ -17,7 +17,7 @@ export const ERRORS = {
   UNSTORABLE_VALUE: { http: 400, grpc: 3, retryable: false, meaning: 'The value cannot be kept as JSON; the message names the path.' },
   VALUE_TOO_LARGE: { http: 413, grpc: 3, retryable: false, meaning: 'The value is larger than the limit.' },
   BODY_TOO_LARGE: { http: 413, grpc: 3, retryable: false, meaning: 'The request body is larger than the limit.' },
-  UNSUPPORTED_MEDIA_TYPE: { http: 415, grpc: 3, retryable: false, meaning: 'The body has a content type other than application/json.' },
+  UNSUPPORTED_MEDIA_TYPE: { http: 415, grpc: 3, retryable: false, meaning: 'The body has a content type other than application/json, or an encoding.' },
   UNAUTHENTICATED: { http: 401, grpc: 16, retryable: false, meaning: 'The API key is missing or wrong.' },
   NOT_FOUND: { http: 404, grpc: 5, retryable: false, meaning: 'There is no such task, step, template or route.' },
   METHOD_NOT_ALLOWED: { http: 405, grpc: 12, retryable: false, meaning: 'The route does not take this method.' },
@@ -77,6 +77,6 @@ export interface StepError {
   message: string;
   /** False when no further attempt may follow whatever the policy says. */
   retryable: boolean;
-  /** First lines of the stack, for people; at most 2,000 characters. */
+  /** First lines of the stack, for people; at most 2,000 characters. Names no folder of the machine but those below the working folder. */
   stack?: string;
 }

@@ -8,7 +8,7 @@ import type { Decisions } from './decisions.ts';
 import { passOn } from './family.ts';
 import type { Family, TaskGraph } from './graph.ts';
 import { endedEvent, stepEvent } from './log.ts';
-import { askAbort } from './phases.ts';
+import { askAbort, triesOf } from './phases.ts';
 import { rank } from './rank.ts';
 import { isReady } from './readiness.ts';
 import { edgeRequired, edgeStep } from './shape.ts';
@@ -240,7 +240,7 @@ export function complete(out: Decisions, g: TaskGraph, no: number, resultToken: 
   w.finishedAt = out.now;
   w.error = null;
   w.resultToken = resultToken;
-  out.event(g, stepEvent(no, Step.complete, g.token[no], g.attempts[no]));
+  out.event(g, stepEvent(no, Step.complete, g.token[no], triesOf(g, no)));
 }
 
 /** A parent ends in error by its children: at once, whatever its own handler is doing (design.md §2). */
@@ -325,7 +325,7 @@ export function cancelStep(out: Decisions, g: TaskGraph, no: number, reason: num
     g.debtsAt = out.now;
     return;
   }
-  if (ordinal < IMPLIED_ABOVE) out.event(g, stepEvent(no, Step.cancelled, g.token[no], g.attempts[no], `{"reason":${reason}}`));
+  if (ordinal < IMPLIED_ABOVE) out.event(g, stepEvent(no, Step.cancelled, g.token[no], triesOf(g, no), `{"reason":${reason}}`));
   askAbort(out, g, no, w);
 }
 

@@ -10,8 +10,12 @@ export type StepVerb = 'cancel' | 'reset';
 export function taskVerbs(g: TaskGraph): TaskVerb[] {
   if (!isTaskTerminal(g.taskState))
     return [...(g.held ? (['execute'] as const) : []), 'cancel', 'patch', ...(g.errors > 0 ? (['reset'] as const) : []), 'copy', 'archive'];
-  const again: TaskVerb[] = g.taskState === Task.error && g.policy !== 'record' ? ['reset'] : [];
-  return [...again, 'purge', 'copy', ...(g.taskState === Task.complete ? (['link'] as const) : []), 'archive'];
+  return endedTaskVerbs(g.taskState, g.policy);
+}
+
+export function endedTaskVerbs(state: number, policy: string): TaskVerb[] {
+  const again: TaskVerb[] = state === Task.error && policy !== 'record' ? ['reset'] : [];
+  return [...again, 'purge', 'copy', ...(state === Task.complete ? (['link'] as const) : []), 'archive'];
 }
 
 export function stepVerbs(g: TaskGraph, no: number): StepVerb[] {

@@ -59,7 +59,7 @@ export class NdjsonSplitter {
     try {
       return this.#decoder.decode(bytes, { stream: bytes !== undefined });
     } catch (e) {
-      throw new TuttiError('INVALID_JSON', `the text after line ${this.#seen} is not UTF-8`, { cause: e });
+      throw new TuttiError('INVALID_JSON', `${this.#seen === 0 ? 'the body' : `the text after line ${this.#seen}`} is not UTF-8`, { cause: e });
     }
   }
 

@@ -30,6 +30,9 @@ export const NO_TRAITS: HandlerTraits = Object.freeze({ finalize: false, abort: 
 /** Assumed of a handler that nobody here has ever had: it may have a hook, and one that turns out to have none is let off. */
 export const UNKNOWN_TRAITS: HandlerTraits = Object.freeze({ finalize: false, abort: true, cancelable: true });
 
+/** Attempts of the phase that runs, or ran last: what events say of them. */
+export const triesOf = (g: TaskGraph, no: number): number => (g.phaseOf(no) === Phase.finalize && g.phaseAttempts.get(no)) || g.attempts[no];
+
 /**
  * The step has just ended as cancelled or in error, in `w`: if its handler has an `onAbort`, it is to run. Not for a step that never
  * began, unless it is a tied child: what shares its parent's fate is told of it in any case. Nor for one whose dependency failed.

@@ -62,6 +62,8 @@ export interface Plan {
   /** Of `processed`, what the last batch added by its counts; its finish call may say otherwise. */
   lastProcessed: number;
   inputUnit: string;
+  /** What whoever asked for it calls it: part of its tasks' names. Absent: nothing. */
+  label?: string;
   /** Batches in a row without a complete subtask. */
   failedInARow: number;
   /** Of these, those with the same subtasks as the one before. */
@@ -113,8 +115,12 @@ export const LOST_BATCH = -1;
 /** Most subtasks of one batch: below what a submission brings in one commit (ARRIVAL_CHUNK), so that batch and record are never apart. */
 export const MAX_SUBTASKS = 500;
 
-/** How long a call that failed waits for the next try: the poll interval, doubled up to five minutes. */
-export function callRetryDelay(attempts: number, pollMs: number): number {
+/**
+ * How long a call that failed waits for the next try: one that generates, the poll interval (spec/startree.md §4, T10); one whose tries are
+ * counted, the poll interval doubled each time up to five minutes, so that they last longer than what is in their way.
+ */
+export function callRetryDelay(p: Pick<Plan, 'phase'>, attempts: number, pollMs: number): number {
+  if (p.phase === PlanPhase.start || p.phase === PlanPhase.next) return pollMs;
   return Math.min(pollMs * 2 ** Math.min(attempts - 1, 20), Math.max(pollMs, 300_000));
 }
 
@@ -122,8 +128,8 @@ export function callRetryDelay(attempts: number, pollMs: number): number {
 export const MAX_END_ATTEMPTS = 10;
 
 /** Names of batch tasks: known before they exist, so that a client knows what to look for. */
-export const batchName = (p: { taskType: string; planId: string }, seq: number): string =>
-  `Task_${p.taskType}_${p.planId.slice(p.planId.lastIndexOf('__') + 2)}_${seq}`;
+export const batchName = (p: { taskType: string; planId: string; label?: string }, seq: number): string =>
+  `Task_${p.taskType}_${p.label === undefined ? '' : `${p.label}_`}${p.planId.slice(p.planId.lastIndexOf('__') + 2)}_${seq}`;
 
 /** FNV-1a over what the subtasks are: whether a batch is the same work again. */
 export function fingerprint(texts: Iterable<string>): number {

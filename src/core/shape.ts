@@ -348,5 +348,6 @@ const rulesOf = (s: StepDefinition): StepRules => ({
 export const compileShape = (def: TemplateDefinition): Shape =>
   new Shape({ policy: def.policy, priority: def.priority, deadlineMs: def.deadlineMs ?? 0, returns: def.returns }, def);
 
-/** The beginning of an ad hoc tree: no steps yet. */
-export const emptyShape = (policy: FailurePolicy, deadlineMs = 0): Shape => new Shape({ policy, priority: undefined, deadlineMs, returns: undefined }, null);
+/** The beginning of an ad hoc tree: no steps yet. `returns`: names of steps it will have, of the copy of a template's task. */
+export const emptyShape = (policy: FailurePolicy, deadlineMs = 0, returns?: ShapeHead['returns']): Shape =>
+  new Shape({ policy, priority: undefined, deadlineMs, returns }, null);

@@ -3,7 +3,7 @@
  * of steps and dependencies; it looks at types too, since definitions also come from code without types.
  */
 import { checkBranches, checkStepType } from './branch-rules.ts';
-import { STEP_TYPES, type StepDefinition, type TemplateDefinition } from './definition.ts';
+import { type RetryPolicy, STEP_TYPES, type StepDefinition, type TemplateDefinition } from './definition.ts';
 
 export interface TemplateProblem {
   /** Where in the definition: `version`, `steps[3].retry.maxAttempts`. */
@@ -119,6 +119,11 @@ function checkStep(step: StepDefinition, add: (field: string, message: string) =
   if (bears !== undefined && bears !== 'fail_fast' && bears !== 'wait_all' && !isWhole(bears, 0, Number.MAX_SAFE_INTEGER)) {
     add('onChildFailure', 'must be fail_fast, wait_all or the number of failures that are tolerated');
   }
+  checkRetry(retry, add);
+}
+
+/** Of a step however it came to be: in a template, spawned, or from what its handler says of itself. */
+export function checkRetry(retry: RetryPolicy, add: (field: string, message: string) => void): void {
   if (typeof retry.retryable !== 'boolean') add('retry.retryable', `must be true or false, not ${show(retry.retryable)}`);
   if (!isWhole(retry.maxAttempts, 0, 100)) add('retry.maxAttempts', `must be a whole number from 0 to 100, not ${show(retry.maxAttempts)}`);
   if (!BACKOFFS.includes(retry.backoff)) add('retry.backoff', `must be one of ${BACKOFFS.join(', ')}, not ${show(retry.backoff)}`);

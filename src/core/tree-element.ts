@@ -52,6 +52,8 @@ export interface ElementRef {
   text: string;
   /** It was given as a name: names are looked at before ids. */
   byName: boolean;
+  /** Given beside an id: it has to mean the same element. */
+  name?: string;
   required: boolean;
   type: string | undefined;
 }
@@ -172,7 +174,8 @@ function readChildRules(definition: NodeDefinition, given: FieldsOf<typeof ELEME
 
 function readOnChildFailure(value: unknown, at: string): OnChildFailure {
   if (value === 'fail_fast' || value === 'wait_all') return value;
-  const tolerated = typeof value === 'object' && value !== null && Object.keys(value).join() === 'tolerate' ? (value as { tolerate: unknown }).tolerate : value;
+  const tolerated =
+    typeof value === 'object' && value !== null && Object.keys(value).join() === 'tolerate' ? (value as { tolerate: unknown }).tolerate : undefined;
   if (isWhole(tolerated, 0, 1_000_000)) return tolerated as number;
   throw invalid(at, `must be "fail_fast", "wait_all" or { tolerate: <number of failures> }, not ${showValue(value)}`);
 }
@@ -202,8 +205,10 @@ function readRef(value: unknown, at: string): ElementRef {
   const given = readFields(value, at, DEPENDENCY_FIELDS);
   const text = given.id ?? given.name;
   if (typeof text !== 'string') throw unknownReference(at, text);
+  const name = given.id === undefined || given.name === undefined ? undefined : readText(given.name, `${at}.name`);
   const type = given.type === undefined || given.type === 'result' ? undefined : readText(given.type, `${at}.type`);
-  return { text, byName: given.id === undefined, required: given.required === undefined || readFlag(given.required, `${at}.required`), type };
+  const required = given.required === undefined || readFlag(given.required, `${at}.required`);
+  return { text, byName: given.id === undefined, ...(name === undefined ? {} : { name }), required, type };
 }
 
 /** A dependency that stands for no element of the array, or for nothing at all. */

@@ -3,6 +3,8 @@
  * `add` checks what an element says of itself and keeps no more than its definition, the text of its inputs and the names it refers
  * to; `finish` finds out whom they mean and looks at the whole. Linear in elements and dependencies.
  */
+import type { JsonObject } from './definition.ts';
+import { ElementSchemas } from './element-schemas.ts';
 import { TuttiError } from './errors.ts';
 import type { NodeDefinition, StepDefaults } from './node.ts';
 import { type ElementRef, type ReadElement, readElement, unknownReference } from './tree-element.ts';
@@ -38,6 +40,8 @@ export interface TreeBuilderOptions {
   nearest?(name: string): string | null;
   /** What the handler brings along: kept with the element where that leaves it out, so that it holds whatever the handler says later. */
   defaultsOf?(handler: string): StepDefaults | undefined;
+  /** What is wrong with an `input_schema`; null: nothing. Absent: nobody can tell. */
+  schemaProblem?(schema: JsonObject): string | null;
   /** Of the inputs and params of one element. Default: those of a task's input. */
   limits?: Omit<ContextLimits, 'name'>;
   /** Elements in all, children included. */
@@ -79,11 +83,13 @@ export class TreeBuilder {
   #entries = 0;
   #edges = 0;
   #userId: string | undefined;
+  readonly #schemas: ElementSchemas;
   /** Characters of the inputs so far. */
   inputSize = 0;
 
   constructor(options: TreeBuilderOptions) {
     this.#options = options;
+    this.#schemas = new ElementSchemas((schema) => options.schemaProblem?.(schema) ?? null);
     this.#base = options.existing?.size ?? 0;
     this.#userId = options.existing?.userId;
   }
@@ -155,6 +161,7 @@ export class TreeBuilder {
       this.#ids.set(definition.id, no);
     }
     this.#checkOwner(definition.userId, at);
+    if (definition.inputSchema !== undefined) this.#schemas.check(definition.inputSchema, at);
     this.#chooseHandler(read, at);
     this.#takeDefaults(read);
     this.#parentRefs.push(this.#parentRef(read, within, at));
@@ -278,6 +285,10 @@ export class TreeBuilder {
     refs.forEach((ref, i) => {
       const target = this.#find(ref.text, ref.byName);
       if (target === undefined) throw unknownReference(`${this.#at(no)}.dependencies[${i}]`, ref.text);
+      if (ref.name !== undefined && this.#find(ref.name, true) !== target) {
+        const at = `${this.#at(no)}.dependencies[${i}].name`;
+        throw invalid(at, `is ${showValue(ref.name)}, which is not the element whose id is ${showValue(ref.text)}; give one of the two`);
+      }
       const place = target >= 0 ? placeOf[target] - from : (before.get(target) ?? -1);
       if (place >= 0) {
         deps[place][1] ||= ref.required;

@@ -130,6 +130,8 @@ export function checkContext(
     if (e instanceof TuttiError && e.code === 'VALUE_TOO_LARGE') throw new TuttiError('INVALID_INPUT', e.message, { field: name, details: e.details });
     throw e;
   }
+  // A Date is an object too, until it is written down.
+  if (!text.startsWith('{')) throw new TuttiError('INVALID_INPUT', `${name} must be a JSON object, not ${nameOfKind(JSON.parse(text))}`, { field: name });
   check(value, null, 1);
   return text;
 }

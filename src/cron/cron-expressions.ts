@@ -36,6 +36,7 @@ export class CronExpressions implements Cron {
     const wrong = (why: string): ReturnType<Cron['problem']> => ({ field: 'cron', message: `${JSON.stringify(t.cron)} is not valid: ${why}` });
     if (nickname ? !NICKNAMES.has(t.cron.toLowerCase()) : !fields.includes(parts.length))
       return wrong(nickname ? `of names there are ${[...NICKNAMES].join(', ')}` : `the ${t.dialect} dialect has ${said}, and these are ${parts.length}`);
+    if (t.dialect === 'quartz' && parts[3] === '?' && parts[5] === '?') return wrong('? stands for either the day of the month or the weekday, not for both');
     try {
       this.#get(t);
       return null;

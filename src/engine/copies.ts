@@ -15,12 +15,11 @@ import { LARGE_TASK, type Store, type StoredGraph, type StoredNode, type StoredS
 import type { GraphCache } from './graph-cache.ts';
 import { namedIn } from './step-refs.ts';
 import type { EngineConfig, Host } from './host.ts';
+import { LoopSlice } from './loop-slice.ts';
 import { type Submissions, attributionOf, checkAttribution, checkPriority } from './submissions.ts';
 import type { TaskGuard } from './task-guard.ts';
 import type { CopyOverrides, CopyRequest, TaskView } from './views.ts';
 
-/** Milliseconds of work between two pauses. */
-const SLICE_MS = 4;
 const PAGE = 2000;
 /** Reads of a large task that goes on meanwhile; the last one lets nothing happen in between. */
 const READS = 3;
@@ -66,8 +65,10 @@ export class Copies {
     try {
       const p = await this.#plan(row, r);
       this.#checkHandlers(p.plan);
-      const slice = this.#slice();
-      const shape = emptyShape(p.task.policy === 'record' ? 'fail' : p.task.policy);
+      const slice = new LoopSlice(this.#p.host);
+      const template = templateOf(p.task, r);
+      const whole = template === undefined ? undefined : p.source.graph.shape;
+      const shape = emptyShape(p.task.policy === 'record' ? 'fail' : p.task.policy, whole?.deadlineMs, whole?.returns);
       for (const { definition } of p.plan.nodes) {
         shape.add(definition, 0);
         if (slice.isOver()) await slice.pause();
@@ -86,7 +87,7 @@ export class Copies {
           priority: p.override.priority ?? p.task.priority,
           input: await this.#inputOf(p, r),
           tags: tags.length === 0 ? null : tags,
-          meta: metaOf(p.task, r),
+          meta: metaOf(p.task, r, template),
         },
         whenFull,
       );
@@ -111,7 +112,7 @@ export class Copies {
       const names = new Map<string, number>();
       for (const { definition } of nodes) names.set(definition.name, (names.get(definition.name) ?? 0) + 1);
       const elements: JsonObject[] = [];
-      const slice = this.#slice();
+      const slice = new LoopSlice(this.#p.host);
       for (let i = 0; i < nodes.length; i++) {
         const { definition, inputs, inputsFrom } = nodes[i];
         const text = inputs ?? (await this.#inputsAt(inputsFrom ?? definition.origin!));
@@ -157,7 +158,7 @@ export class Copies {
     const byNumber = new Map(changes.map((change, i) => [nos[i], change]));
     const element = r.element === undefined ? undefined : await numberOf(r.element);
     const link = await numbers(r.link ?? []);
-    const slice = this.#slice();
+    const slice = new LoopSlice(this.#p.host);
     const steps = planningCopy(source, {
       mode: r.mode,
       element,
@@ -223,7 +224,7 @@ export class Copies {
       const graph = await graphs.build(stored, pause);
       if (graph === undefined) throw new TuttiError('TEMPLATE_NOT_FOUND', 'the template of the task is not known');
       const nodes = new Map<number, NodeDefinition>();
-      const slice = this.#slice();
+      const slice = new LoopSlice(this.#p.host);
       for (const n of stored.nodes) {
         nodes.set(n.no, JSON.parse(n.body) as NodeDefinition);
         if (slice.isOver()) await slice.pause();
@@ -263,18 +264,6 @@ export class Copies {
     ]);
     return own ?? shared ?? '{}';
   }
-
-  #slice(): { isOver: () => boolean; pause: () => Promise<void> } {
-    const { host } = this.#p;
-    let begun = host.ticks();
-    return {
-      isOver: () => host.ticks() - begun > SLICE_MS,
-      pause: async () => {
-        await new Promise<void>((resolve) => host.soon(resolve));
-        begun = host.ticks();
-      },
-    };
-  }
 }
 
 function check(r: CopyRequest): void {
@@ -309,7 +298,18 @@ function frozenState(task: StoredTask): { state: number; error: string | null } 
   return { state: Task.cancelled, error: JSON.stringify(error) };
 }
 
-function metaOf(task: StoredTask, r: CopyRequest): TaskMeta {
+/** Row of the template that the copy is of, too; undefined: none. A part of a task is no run of its template. */
+const templateOf = (task: StoredTask, r: CopyRequest): number | undefined =>
+  r.element === undefined ? (task.template ?? task.meta?.origin?.template) : undefined;
+
+/** Who asks for a copy, and why, is said with the copy. An archive is the task as it stood, and who asked for that stays with it. */
+function metaOf(task: StoredTask, r: CopyRequest, template: number | undefined): TaskMeta {
   const userId = task.meta?.userId;
-  return { ...attributionOf(r), ...(userId === undefined ? {} : { userId }), origin: { type: r.mode, task: task.meta?.origin?.task ?? task.id } };
+  const said = Object.entries(attributionOf(r) ?? {}).filter(([, value]) => value !== undefined);
+  return {
+    ...(r.mode === 'archive' ? task.meta : {}),
+    ...Object.fromEntries(said),
+    ...(userId === undefined ? {} : { userId }),
+    origin: { type: r.mode, task: task.meta?.origin?.task ?? task.id, ...(template === undefined ? {} : { template }) },
+  };
 }

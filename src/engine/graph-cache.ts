@@ -5,7 +5,7 @@
 import { addStoredNodes, loadGraph, loadInSlices, shapeWithNodes } from '../core/load-graph.ts';
 import type { TaskGraph } from '../core/graph.ts';
 import { type Shape, emptyShape } from '../core/shape.ts';
-import { LARGE_TASK, type Store, type StoredGraph, type StoredNode, type StoredStep } from '../store/store.ts';
+import { LARGE_TASK, type Store, type StoredGraph, type StoredNode, type StoredStep, type StoredTask } from '../store/store.ts';
 
 /** Steps of a large task read at a time. */
 const PAGE = 2000;
@@ -113,7 +113,7 @@ export class GraphCache {
 
   /** The graph of stored rows; what is large is read in pages first. Undefined: its template is not known. */
   async build({ task, steps, nodes }: StoredGraph, pause: () => Promise<void>): Promise<TaskGraph | undefined> {
-    const base = task.template === null ? emptyShape(task.policy) : this.#shapeOf(task.template);
+    const base = task.template === null ? this.#adHoc(task) : this.#shapeOf(task.template);
     if (base === undefined) return undefined;
     const large = task.totalSteps > LARGE_TASK;
     // A caller that has read them all has them as they stood together.
@@ -128,6 +128,13 @@ export class GraphCache {
       if (next.done) return next.value;
       await pause();
     }
+  }
+
+  /** Its steps are all nodes; a copy of a template's task has what its template says of the whole. */
+  #adHoc(task: StoredTask): Shape {
+    const template = task.meta?.origin?.template;
+    const of = template === undefined ? undefined : this.#shapeOf(template);
+    return emptyShape(task.policy, of?.deadlineMs, of?.returns);
   }
 
   async #nodesInPages(task: number, pause: () => Promise<void>): Promise<StoredNode[]> {

@@ -93,7 +93,8 @@ export class GraphIntake {
     for (const a of doubts) {
       const graph = graphs.get(a.task);
       const live = graph?.live.get(a.no);
-      if (graph === undefined || live === undefined || live.token !== a.token || live.stopping) continue;
+      // Its worker has left meanwhile: the attempt is lost, as the graph was found when it was read.
+      if (graph === undefined || live === undefined || live.token !== a.token || live.stopping || a.session.closed) continue;
       dispatcher.restore(a);
       starts.push({ graph, no: a.no, token: a.token, phase: live.phase });
       // Its handler begins only now, and has its whole time.

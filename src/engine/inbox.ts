@@ -70,6 +70,11 @@ export class Inbox<T> {
     return this.full ? new Promise((resolve) => this.#roomWaiters.push(resolve)) : Promise.resolve();
   }
 
+  /** Whoever was told of room and does not take it tells the next: an empty inbox wakes nobody. */
+  passOn(): void {
+    if (!this.full) this.#roomWaiters.shift()?.();
+  }
+
   metrics(): ActorMetrics {
     return {
       name: this.name,

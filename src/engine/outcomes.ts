@@ -31,8 +31,9 @@ const SLICE = 4096;
 
 export class Outcomes {
   readonly #o: OutcomesOptions;
-  readonly #waiters = new Map<number, Waiter[]>();
+  readonly #waiters = new Map<number, Set<Waiter>>();
   readonly #justEnded = new Map<number, TaskGraph>();
+  #closed = false;
 
   constructor(o: OutcomesOptions) {
     this.#o = o;
@@ -47,12 +48,33 @@ export class Outcomes {
     return this.#justEnded.get(id);
   }
 
+  /** Of a task that lives. */
   wait(id: number): Promise<TaskOutcome> {
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => this.#add(id, { resolve, reject }));
+  }
+
+  /** Of a task that may have ended already: call `leave` when that turns out, or nobody ever tells. */
+  join(id: number): { told: Promise<TaskOutcome>; leave: () => void } {
+    const { promise: told, resolve, reject } = Promise.withResolvers<TaskOutcome>();
+    const waiter: Waiter = { resolve, reject };
+    this.#add(id, waiter);
+    // Who does not come to waiting does not hear that the engine was closed either.
+    told.catch(() => undefined);
+    const leave = (): void => {
       const waiters = this.#waiters.get(id);
-      if (waiters === undefined) this.#waiters.set(id, [{ resolve, reject }]);
-      else waiters.push({ resolve, reject });
-    });
+      if (waiters?.delete(waiter) === true && waiters.size === 0) this.#waiters.delete(id);
+    };
+    return { told, leave };
+  }
+
+  #add(id: number, waiter: Waiter): void {
+    if (this.#closed) {
+      waiter.reject(closed());
+      return;
+    }
+    const waiters = this.#waiters.get(id);
+    if (waiters === undefined) this.#waiters.set(id, new Set([waiter]));
+    else waiters.add(waiter);
   }
 
   /** A durable commit ended the task. */
@@ -78,7 +100,7 @@ export class Outcomes {
   }
 
   /** Reads how it ended; the commit is durable, so a store that cannot be read now is asked again. */
-  async #tell(id: number, waiters: Waiter[], reads: number): Promise<void> {
+  async #tell(id: number, waiters: ReadonlySet<Waiter>, reads: number): Promise<void> {
     try {
       const outcome = await this.of((await this.#o.store.loadTask(id))!);
       for (const w of waiters) w.resolve(outcome);
@@ -89,9 +111,8 @@ export class Outcomes {
   }
 
   close(): void {
-    for (const waiters of this.#waiters.values()) {
-      for (const w of waiters) w.reject(new TuttiError('SHUTTING_DOWN', 'The engine was closed before the task ended.'));
-    }
+    this.#closed = true;
+    for (const waiters of this.#waiters.values()) for (const w of waiters) w.reject(closed());
     this.#waiters.clear();
   }
 
@@ -130,6 +151,8 @@ export class Outcomes {
     return result;
   }
 }
+
+const closed = (): TuttiError => new TuttiError('SHUTTING_DOWN', 'The engine was closed before the task ended.');
 
 export function failureOf(o: TaskOutcome): TuttiError {
   const first = o.failedSteps[0];

@@ -58,6 +58,8 @@ export interface TriggerRequest {
   tick?: { schedule: number; at: number };
   /** Another member of the same trigger has the force-legacy flag: no plans for this type (spec/startree.md §7). */
   forceLegacy?: boolean;
+  /** Part of the names of the tasks that are made. ALREADY_EXISTS while something of the pair and name lives. Absent: none. */
+  taskName?: string;
 }
 
 export interface TriggerRun {
@@ -67,7 +69,7 @@ export interface TriggerRun {
   /** Name and UUID of the first batch's task; null: there was nothing to do, or it is not generated yet. */
   taskName: string | null;
   taskId: string | null;
-  /** There was nothing to do, and no plan is kept: what the generator said to that, if anything. */
+  /** No batch was made: what was said to that, if anything. Without `planId` there was nothing to do, with it the plan has ended. */
   nothing?: string;
 }
 
@@ -108,6 +110,8 @@ export interface PlanMetrics {
     taskPlanInputsToProcess?: number;
     taskPlanInputsBeingProcessed?: number;
     taskPlanInputsProcessed?: number;
+    /** Ticks of schedules that were acted on, and the milliseconds they took in all; absent before the first. */
+    cronSchedulerJobs?: { count: number; ms: number };
   }[];
   activeTaskPlansCount: number;
   taskPlansAbortingCount: number;
@@ -120,7 +124,8 @@ export interface Plans {
   /**
    * Begins a plan, or a one-shot run, as the decision order of spec/startree.md §7 says, for every id the name stands for: all or none.
    * Resolves when the first batch is durable, or there is nothing to do, or the generator failed and is to be tried again.
-   * Throws NOT_FOUND (resource, task type), PLAN_ACTIVE, INVALID_INPUT (settings), ORCHESTRATED_ONLY, GENERATION_FAILED.
+   * Throws NOT_FOUND (resource, task type), PLAN_ACTIVE, INVALID_INPUT (settings, also where `startPlan` will not begin with them),
+   * ORCHESTRATED_ONLY, ALREADY_EXISTS (taskName), GENERATION_FAILED.
    */
   trigger(r: TriggerRequest): Promise<TriggerResult>;
   /** What the configs of resources say, for one type and resource or for all: grouped by type. */

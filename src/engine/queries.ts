@@ -43,7 +43,7 @@ export class Queries {
 
   /** From a graph that was just submitted or changed: no read. */
   viewOf(g: TaskGraph, row?: Partial<StoredTask>): TaskView {
-    const t = this.#template(g.template);
+    const t = this.#template({ template: g.template, meta: row?.meta ?? null });
     return this.#view(
       {
         id: g.id,
@@ -73,7 +73,7 @@ export class Queries {
   async task(row: StoredTask): Promise<TaskView> {
     const g = this.#p.graphs.get(row.id) ?? (await this.readGraph(row));
     const fresh = (await this.#p.store.loadTask(row.id)) ?? row;
-    const view = this.#view(fresh, this.#template(row.template), countersOf(g), this.#stopping(g), Math.max(g.updatedAt, fresh.completedAt ?? 0));
+    const view = this.#view(fresh, this.#template(row), countersOf(g), this.#stopping(g), Math.max(g.updatedAt, fresh.completedAt ?? 0));
     view.input = JSON.parse((await this.#p.store.payloads([{ task: row.id, no: -1, token: 0 }]))[0] ?? 'null') as Json;
     view.progress = this.#p.progress?.of(g, TASK)?.fraction ?? view.progress;
     view.failedStepNames = [];
@@ -87,8 +87,8 @@ export class Queries {
     const counted = unknown.length === 0 ? new Map<number, number[]>() : await this.#p.store.stepCounts(unknown);
     return rows.map((r) => {
       const g = this.#p.graphs.get(r.id);
-      if (g !== undefined && !isTaskTerminal(r.state)) return this.#view(r, this.#template(r.template), countersOf(g), this.#stopping(g), g.updatedAt);
-      return this.#view(r, this.#template(r.template), fromRow(r, counted.get(r.id)), 0, r.completedAt ?? r.createdAt);
+      if (g !== undefined && !isTaskTerminal(r.state)) return this.#view(r, this.#template(r), countersOf(g), this.#stopping(g), g.updatedAt);
+      return this.#view(r, this.#template(r), fromRow(r, counted.get(r.id)), 0, r.completedAt ?? r.createdAt);
     });
   }
 
@@ -231,8 +231,10 @@ export class Queries {
     return n;
   }
 
-  #template(id: number | null): RegisteredTemplate | undefined {
-    return id === null ? undefined : this.#p.templates.row(id);
+  /** Of a copy: the one that its original was of. */
+  #template({ template, meta }: Pick<StoredTask, 'template' | 'meta'>): RegisteredTemplate | undefined {
+    const id = template ?? meta?.origin?.template;
+    return id === undefined ? undefined : this.#p.templates.row(id);
   }
 
   #view(r: StoredTask, t: RegisteredTemplate | undefined, c: Counters, stopping: number, updatedAt: number): TaskView {

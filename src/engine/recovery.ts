@@ -61,9 +61,15 @@ export async function resumeAborts(p: EngineParts, adopt: (ids: number[]) => Pro
   if (ids.size > 0) await adopt([...ids]);
 }
 
+/** Rows of one scan, as long as those that are due go on when they are told. */
+const DUE_AT_ONCE = 1000;
+
 /** Retries and deadlines of the next minute, read twice as often. */
 export class TimerScan {
   readonly #p: EngineParts;
+  #limit = DUE_AT_ONCE;
+  /** The last row of a scan that had as many as it may. */
+  #last = '';
   #cancel: (() => void) | null = null;
   #stopped = false;
 
@@ -74,11 +80,20 @@ export class TimerScan {
   async run(): Promise<void> {
     if (this.#stopped) return;
     const { host, store, timers } = this.#p;
-    const limit = 1000;
     try {
-      const due = await store.due({ until: host.now() + HORIZON_MS, limit });
+      const due = await store.due({ until: host.now() + HORIZON_MS, limit: this.#limit });
       for (const d of due) timers.add({ at: d.at, kind: d.no < 0 ? 'deadline' : 'retry', task: d.task, no: d.no, token: 0 });
-      this.#again(due.length === limit ? Math.max(100, (due[due.length - 1].at - host.now()) / 2) : HORIZON_MS / 2);
+      if (due.length === this.#limit) {
+        const { at, task, no } = due[due.length - 1];
+        const last = `${at} ${task} ${no}`;
+        // Overdue, and found once more: these wait for something else (an attempt that has not returned), and hide what comes after them.
+        if (at <= host.now() && last === this.#last) this.#limit *= 2;
+        this.#last = last;
+        this.#again(Math.max(100, (at - host.now()) / 2));
+        return;
+      }
+      while (this.#limit > DUE_AT_ONCE && due.length < this.#limit / 2) this.#limit /= 2;
+      this.#again(HORIZON_MS / 2);
     } catch {
       this.#again(1000);
     }

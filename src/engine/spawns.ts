@@ -6,7 +6,7 @@ import type { Decisions } from '../core/decisions.ts';
 import { MAX_STEPS } from '../core/ids.ts';
 import { MAX_DEPTH, depthOf } from '../core/nodes.ts';
 import { Phase } from '../core/phases.ts';
-import type { RetryPolicy } from '../core/definition.ts';
+import { checkRetry } from '../core/template-rules.ts';
 import { checkContext } from '../core/values.ts';
 import type { SpawnRequest, SpawnedChild } from './worker-port.ts';
 
@@ -21,7 +21,6 @@ export interface SpawnCommand {
 
 /** A year: a longer wait is a mistake, and the sum of a time and a much longer one is no time any more. */
 const MAX_MS = 31_536_000_000;
-const BACKOFFS = new Set<unknown>(['none', 'linear', 'exponential', 'fibonacci'] satisfies RetryPolicy['backoff'][]);
 
 /** Throws INVALID_INPUT, UNSTORABLE_VALUE or UNKNOWN_HANDLER; nothing is stored then. What passes can be kept, and is safe to decide about. */
 export function checkSpawn(children: readonly SpawnRequest[], hasHandler: (handler: string) => boolean, openToWorkers: boolean): void {
@@ -33,6 +32,7 @@ export function checkSpawn(children: readonly SpawnRequest[], hasHandler: (handl
     if (!openToWorkers && !hasHandler(c.handler)) {
       throw new TuttiError('UNKNOWN_HANDLER', `nobody here has the handler ${c.handler}`, { field: `children[${i}].handler`, details: { handler: c.handler } });
     }
+    if (typeof c.inputs !== 'string' || !c.inputs.startsWith('{')) throw wrong('inputs', 'must be a JSON object');
     if (c.key !== undefined && !isText(c.key)) throw wrong('key', 'must be a text of 1 to 255 characters that can be kept');
     if (c.name !== undefined && !(isText(c.name) && !/\p{Cc}/u.test(c.name)))
       throw wrong('name', 'must be a text of 1 to 255 characters without control characters');
@@ -43,21 +43,16 @@ export function checkSpawn(children: readonly SpawnRequest[], hasHandler: (handl
       if (c[field] !== undefined && !isCount(c[field], 0, MAX_MS)) throw wrong(field, `must be a whole number of milliseconds from 0 to ${MAX_MS}`);
     for (const field of ['allowFailure', 'cancelable'] as const)
       if (c[field] !== undefined && typeof c[field] !== 'boolean') throw wrong(field, 'must be true or false');
-    if (c.retry !== undefined) checkRetry(c.retry, wrong);
+    if (c.retry !== undefined) {
+      checkRetry(c.retry, (field, message) => {
+        throw wrong(field, message);
+      });
+    }
     if (c.maxChildren !== undefined && !isCount(c.maxChildren, 1)) throw wrong('maxConcurrentChildren', 'must be a whole number of 1 or more');
     if (c.onChildFailure !== undefined && c.onChildFailure !== 'fail_fast' && c.onChildFailure !== 'wait_all' && !isCount(c.onChildFailure, 0))
       throw wrong('onChildFailure', "must be 'fail_fast', 'wait_all' or { tolerate: n }, n a whole number of 0 or more");
     if (c.expected !== undefined && !(Number.isFinite(c.expected) && c.expected >= 0)) throw wrong('expected', 'must be a size of 0 or more');
   }
-}
-
-function checkRetry(r: RetryPolicy, wrong: (field: string, message: string) => TuttiError): void {
-  if (typeof r.retryable !== 'boolean') throw wrong('retry.retryable', 'must be true or false');
-  if (!isCount(r.maxAttempts, 0)) throw wrong('retry.maxAttempts', 'must be a whole number of 0 or more');
-  if (!BACKOFFS.has(r.backoff)) throw wrong('retry.backoff', `must be one of ${[...BACKOFFS].join(', ')}`);
-  if (!isCount(r.baseMs, 0, MAX_MS)) throw wrong('retry.baseMs', `must be a whole number of milliseconds from 0 to ${MAX_MS}`);
-  if (!isCount(r.maxMs, 0, MAX_MS)) throw wrong('retry.maxMs', `must be a whole number of milliseconds from 0 to ${MAX_MS}`);
-  if (!(r.jitter >= 0 && r.jitter <= 1)) throw wrong('retry.jitter', 'must be a number from 0 to 1');
 }
 
 const isText = (value: unknown): boolean =>

@@ -4,6 +4,7 @@ import type { StepError } from '../core/errors.ts';
 import type { TaskGraph } from '../core/graph.ts';
 import type { NodeDefinition } from '../core/node.ts';
 import { hasOwnInput, keyOf } from '../core/nodes.ts';
+import { edgeRequired, edgeStep } from '../core/shape.ts';
 import { completedParents, dependenciesSatisfied, isReady } from '../core/readiness.ts';
 import { asReopened } from '../core/reopening.ts';
 import { needsReexecution } from '../core/rerun.ts';
@@ -15,7 +16,6 @@ import type { Store, StoredStep } from '../store/store.ts';
 import type { ProgressFacts } from '../core/progress-rollup.ts';
 import type { Dispatcher, StepProgress } from './dispatcher.ts';
 import type { TaskProgress } from './task-progress.ts';
-import { dependenciesOf } from './local-assignment.ts';
 import type { StepProgressView, StepView } from './views.ts';
 
 const PAGE = 1000;
@@ -89,6 +89,15 @@ export class StepViews {
     return link == null ? null : (await this.#p.store.payloads([{ task: link.task, no: -1, token: 0 }]))[0];
   }
 
+  #dependencies(g: TaskGraph, no: number, node: NodeDefinition | undefined): StepView['dependencies'] {
+    const types = new Map(node?.deps?.map(([dep, , type]) => [dep, type]));
+    return g.shape.deps[no].map((e) => {
+      const dep = edgeStep(e);
+      const id = g.shape.facts(dep)?.id ?? this.#p.stepUuid(g.id, dep);
+      return { id, name: g.shape.names[dep], required: edgeRequired(e), type: types.get(dep) ?? 'result' };
+    });
+  }
+
   #view(g: TaskGraph, no: number, r: StoredStep | undefined, node: NodeDefinition | undefined, rolled: ((no: number) => ProgressFacts) | null): StepView {
     const { shape } = g;
     const rules = shape.rules[no];
@@ -124,7 +133,7 @@ export class StepViews {
       updatedAt: Math.max(g.createdAt, lastAttemptedAt ?? 0, r?.finishedAt ?? 0, finishedAt ?? 0),
       startedAt,
       completedAt: finishedAt,
-      dependencies: dependenciesOf(g, no),
+      dependencies: this.#dependencies(g, no, node),
       dependenciesSatisfied: dependenciesSatisfied(g, no),
       retryEligible: !terminal ? g.attempts[no] === 0 || mayRetry(rules.retry, g.attempts[no], true) : false,
       readyForExecution: isReady(g, no),

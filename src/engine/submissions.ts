@@ -2,6 +2,7 @@
 import { TuttiError, isTuttiError } from '../core/errors.ts';
 import type { TaskMeta } from '../core/changes.ts';
 import type { Submission } from '../core/decide-task.ts';
+import type { Json } from '../core/definition.ts';
 import type { TaskGraph } from '../core/graph.ts';
 import { nextTaskId, taskUuid } from '../core/ids.ts';
 import { checkContext } from '../core/values.ts';
@@ -62,7 +63,10 @@ export class Submissions {
     const checked = this.#validate(t, r);
     const input = checked instanceof Promise ? await checked : checked;
     const enter = (): Promise<TaskView> => this.enter(this.#submission(t, r, input), 'refuse');
-    return r.key === undefined ? await enter() : await this.#o.keys.during(t.row.id, r.key, enter);
+    const view = r.key === undefined ? await enter() : await this.#o.keys.during(t.row.id, r.key, enter);
+    // Whoever is far away is shown what was stored, with what the schema added, without another request.
+    view.input = JSON.parse(input) as Json;
+    return view;
   }
 
   /** A task that may be submitted later: all is checked but that somebody here runs its handlers. */
@@ -89,7 +93,12 @@ export class Submissions {
   async enter(submission: Submission, whenFull: 'wait' | 'refuse'): Promise<TaskView> {
     while (whenFull === 'wait' && this.#inbox.full) {
       await this.#inbox.room();
-      this.#o.admit();
+      try {
+        this.#o.admit();
+      } catch (e) {
+        this.#inbox.passOn();
+        throw e;
+      }
     }
     return await new Promise((resolve, reject) => {
       const { tags, meta, key } = submission;
@@ -100,7 +109,10 @@ export class Submissions {
       if (this.#inbox.offer({ submission, doubtful: false, done })) this.#o.wake();
       else
         reject(
-          new TuttiError('BACKPRESSURE', `${this.#inbox.capacity} submissions are waiting already.`, { retryAfter: 1, details: { inbox: 'task_request' } }),
+          new TuttiError('BACKPRESSURE', `${this.#inbox.capacity} ${this.#inbox.capacity === 1 ? 'submission is' : 'submissions are'} waiting already.`, {
+            retryAfter: 1,
+            details: { inbox: 'task_request' },
+          }),
         );
     });
   }
@@ -145,6 +157,7 @@ export class Submissions {
         try {
           this.#o.admit();
         } catch (e) {
+          this.#inbox.passOn();
           reject(e as TuttiError);
           return;
         }

@@ -2,16 +2,19 @@
 import { TuttiError } from '../core/errors.ts';
 import { Claims } from './claims.ts';
 import type { Store } from '../store/store.ts';
+import type { StoreGuard } from './store-guard.ts';
 
 const MAX_KEY = 255;
 
 export class TaskKeys {
   readonly #store: Store;
   readonly #claims = new Claims();
+  readonly #guard: StoreGuard;
   readonly #uuid: (task: number) => string;
 
-  constructor(o: { store: Store; taskUuid: (task: number) => string }) {
+  constructor(o: { store: Store; guard: StoreGuard; taskUuid: (task: number) => string }) {
     this.#store = o.store;
+    this.#guard = o.guard;
     this.#uuid = o.taskUuid;
   }
 
@@ -36,7 +39,7 @@ export class TaskKeys {
     if (other !== null) throw taken(other.slice(other.indexOf('/') + 1), {});
     try {
       for (const w of wanted) {
-        const task = await this.#store.liveTaskByKey(w);
+        const task = await this.#guard(() => this.#store.liveTaskByKey(w));
         if (task !== null) throw taken(w.key, { task_uuid: this.#uuid(task) });
       }
     } catch (e) {

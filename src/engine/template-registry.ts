@@ -4,6 +4,7 @@
  */
 import type { TemplateDefinition } from '../core/definition.ts';
 import { TuttiError } from '../core/errors.ts';
+import { KeyedLock } from '../core/keyed-lock.ts';
 import { compileShape, type Shape } from '../core/shape.ts';
 import { checkTemplate, describeProblem } from '../core/template-rules.ts';
 import type { Store, StoredTemplate } from '../store/store.ts';
@@ -29,6 +30,8 @@ export class TemplateRegistry {
   /** Highest revision of a version; an undone edit makes an earlier one current again. */
   readonly #highest = new Map<string, number>();
   readonly #latest = new Map<string, RegisteredTemplate>();
+  /** Registrations of one version: each is compared with what the one before it left. */
+  readonly #turns = new KeyedLock();
 
   constructor(o: { store: Store; now: () => number }) {
     this.#store = o.store;
@@ -41,22 +44,30 @@ export class TemplateRegistry {
 
   async register(r: TemplateRegistration, dev: boolean): Promise<RegisteredTemplate> {
     const { definition: d } = r;
+    const k = key(d.namespace, d.name, d.version);
     const problems = checkTemplate(d);
     if (problems.length > 0) {
       const first = problems[0];
-      throw new TuttiError('INVALID_TEMPLATE', `template ${key(d.namespace, d.name, d.version)}: ${problems.map(describeProblem).join('; ')}`, {
+      throw new TuttiError('INVALID_TEMPLATE', `template ${k}: ${problems.map(describeProblem).join('; ')}`, {
         field: first.field,
         details: { problems: problems.slice(0, 50) },
       });
     }
+    // Text from here on: whoever changes the definition while it waits changes nothing.
     const text = canonical(d);
-    const known = this.#current.get(key(d.namespace, d.name, d.version));
+    return await this.#turns.locked(k, () => this.#enter(text, r.validate, dev));
+  }
+
+  async #enter(text: string, validate: InputValidator | undefined, dev: boolean): Promise<RegisteredTemplate> {
+    const d = JSON.parse(text) as TemplateDefinition;
+    const k = key(d.namespace, d.name, d.version);
+    const known = this.#current.get(k);
     let row: StoredTemplate;
     if (known !== undefined && identity(known.definition) === identity(d)) row = known.row;
     else if (known !== undefined && !dev) {
       throw new TuttiError(
         'TEMPLATE_CONFLICT',
-        `template ${key(d.namespace, d.name, d.version)} is registered with another graph (${difference(known.definition, d).join('; ')}); give the new one another version.`,
+        `template ${k} is registered with another graph (${difference(known.definition, d).join('; ')}); give the new one another version.`,
         { field: 'version', details: { differences: difference(known.definition, d) } },
       );
     } else {
@@ -64,13 +75,13 @@ export class TemplateRegistry {
         namespace: d.namespace,
         name: d.name,
         version: d.version,
-        revision: (this.#highest.get(key(d.namespace, d.name, d.version)) ?? 0) + 1,
+        revision: (this.#highest.get(k) ?? 0) + 1,
         hash: fingerprint(identity(d)),
         definition: text,
         createdAt: this.#now(),
       });
     }
-    return this.#keep(row, JSON.parse(text) as TemplateDefinition, true, r.validate);
+    return this.#keep(row, d, true, validate);
   }
 
   row(id: number): RegisteredTemplate | undefined {
@@ -131,13 +142,22 @@ export class TemplateRegistry {
     this.#highest.set(k, Math.max(row.revision, this.#highest.get(k) ?? 0));
     const name = `${row.namespace}/${row.name}`;
     const latest = this.#latest.get(name);
-    if (latest === undefined || compareVersions(row.version, latest.row.version) >= 0)
+    if (latest === undefined || goesBefore(row.version, latest.row.version))
       this.#latest.set(name, this.#current.get(key(row.namespace, row.name, row.version))!);
     return t;
   }
 }
 
 const byName = (t: RegisteredTemplate): string => `${t.definition.namespace}/${t.definition.name}`;
+
+/** `a` is taken rather than `b` where no version is asked for: the highest release, and a pre-release only where there is no release. */
+function goesBefore(a: string, b: string): boolean {
+  const [x, y] = [isPreRelease(a), isPreRelease(b)];
+  return x === y ? compareVersions(a, b) >= 0 : y;
+}
+
+/** A hyphen behind the plus is build metadata. */
+const isPreRelease = (version: string): boolean => /^[^+]*-/.test(version);
 
 /** Semver order without build metadata; a pre-release goes before its release. */
 function compareVersions(a: string, b: string): number {

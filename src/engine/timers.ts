@@ -18,11 +18,15 @@ export interface DueTimer {
 /** Only what is due within this is held in memory. */
 export const HORIZON_MS = 60_000;
 const LONGEST = 2 ** 31 - 1;
+/** Entries that are never too many. */
+const FEW = 2000;
 
 export class Timers {
   readonly #host: Host;
   readonly #onDue: () => void;
   #heap: DueTimer[] = [];
+  /** Above so many it is looked whether they are wanted. */
+  #sweepAbove = FEW;
   #armedFor = Number.POSITIVE_INFINITY;
   #disarm: (() => void) | null = null;
 
@@ -72,6 +76,16 @@ export class Timers {
       heap[i] = last;
     }
     return due;
+  }
+
+  /**
+   * Gives up entries that are not wanted any more, where there are many of them: attempts end long before their times, which would stay until
+   * they are due. Looks at all only when they have doubled since it last did, so that it costs each entry little.
+   */
+  sweep(isWanted: (t: DueTimer) => boolean): void {
+    if (this.#heap.length <= this.#sweepAbove) return;
+    this.#heap = this.#heap.filter(isWanted).sort((a, b) => a.at - b.at);
+    this.#sweepAbove = Math.max(FEW, this.#heap.length * 2);
   }
 
   /** Arms the host's timer for the earliest entry; call after taking. */

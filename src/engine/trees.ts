@@ -17,6 +17,7 @@ import type { ResultCommand } from './commands.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { ElementIds } from './element-ids.ts';
 import type { EngineConfig, Host } from './host.ts';
+import { LoopSlice } from './loop-slice.ts';
 import type { Queries } from './queries.ts';
 import type { StepRefs } from './step-refs.ts';
 import { refuseArchive } from './resets.ts';
@@ -24,8 +25,6 @@ import { type Submissions, attributionOf, checkAttribution, checkPriority } from
 import type { TaskKeys } from './task-keys.ts';
 import type { StepView, TaskView, TreeQuery, TreeRequest, TreeSubmitted, TreeView } from './views.ts';
 
-/** Milliseconds of work between two pauses. */
-const SLICE_MS = 4;
 /** Elements whose ids an answer lists; whoever sends more knows them, or asks for the tree. */
 const IDS_TOLD = 1000;
 
@@ -64,7 +63,7 @@ export class Trees {
       throw new TuttiError('INVALID_INPUT', `policy must be one of ${POLICIES.join(', ')}`, { field: 'policy' });
     const plan = await this.#plan(r.elements, this.#p.config.limits.treeElements, undefined);
     const shape = emptyShape(r.policy ?? 'fail');
-    const slice = this.#slice();
+    const slice = new LoopSlice(this.#p.host);
     for (const { definition } of plan.nodes) {
       shape.add(definition, 0);
       if (slice.isOver()) await slice.pause();
@@ -149,6 +148,7 @@ export class Trees {
     const builder = new TreeBuilder({
       hasHandler: (name) => workers.hasHandler(name),
       defaultsOf: (name) => workers.defaults(name),
+      schemaProblem: (schema) => workers.schemaProblem(schema),
       nearest: (name) =>
         nearestName(
           name,
@@ -159,7 +159,7 @@ export class Trees {
       openToWorkers: config.openToWorkers,
       existing,
     });
-    const slice = this.#slice();
+    const slice = new LoopSlice(this.#p.host);
     const take = (element: unknown): void => {
       builder.add(element);
       if (builder.inputSize > treeBytes)
@@ -201,18 +201,6 @@ export class Trees {
     const elements: Record<string, string> = Object.create(null) as Record<string, string>;
     plan.nodes.forEach(({ definition: d }, no) => (elements[d.id ?? d.name] = stepUuid(task, no, tag)));
     return { roots, elements };
-  }
-
-  #slice(): { isOver: () => boolean; pause: () => Promise<void> } {
-    const { host } = this.#p;
-    let begun = host.ticks();
-    return {
-      isOver: () => host.ticks() - begun > SLICE_MS,
-      pause: async () => {
-        await new Promise<void>((resolve) => host.soon(resolve));
-        begun = host.ticks();
-      },
-    };
   }
 
   /** Resolves when the command is durable, with what it says beside the graph. */

@@ -21,6 +21,8 @@ export class Turn {
   readonly replies: (() => void)[] = [];
   /** Tasks whose graph a command wanted and did not find. */
   readonly missing = new Set<number>();
+  /** A command was put off to the next turn, which needs nothing but to come. */
+  more = false;
   readonly released: Active[] = [];
   readonly #maxRows: number;
   readonly #until: number;
@@ -86,6 +88,7 @@ export class TurnLoop {
   #scheduled = false;
   #busy = false;
   #stopped = false;
+  #refuse: (() => void) | null = null;
   #failures = 0;
   #probing = false;
   /** Tasks being read for a command. */
@@ -119,7 +122,11 @@ export class TurnLoop {
 
   /** Something waits: a turn follows. Never waits to gather (spec/turn-loop.md §5). */
   wake(): void {
-    if (this.#scheduled || this.#busy || this.#stopped) return;
+    if (this.#scheduled || this.#busy) return;
+    if (this.#stopped) {
+      this.#refuse?.();
+      return;
+    }
     this.#scheduled = true;
     this.#p.host.soon(() => {
       this.#scheduled = false;
@@ -136,15 +143,21 @@ export class TurnLoop {
     });
   }
 
-  /** Resolves when no commit is in flight; the loop decides nothing more. */
-  async stop(): Promise<void> {
+  /** Resolves when no commit is in flight; the loop decides nothing more. `refuse` tells those who wait for a decision, then and whenever more come. */
+  async stop(refuse: () => void): Promise<void> {
     this.#stopped = true;
     if (this.#busy) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+    this.#refuse = refuse;
+    refuse();
     for (const w of this.#background.splice(0)) w.done(new Error('stopped'));
   }
 
   #run(): void {
-    if (this.#busy || this.#stopped) return;
+    if (this.#busy) return;
+    if (this.#stopped) {
+      this.#refuse?.();
+      return;
+    }
     const { host, config } = this.#p;
     const begun = host.ticks();
     const single = this.#failures > 2;
@@ -162,7 +175,8 @@ export class TurnLoop {
     if (changes.rows === 0) {
       for (const actor of this.#actors) actor.settle();
       this.#release(turn);
-      this.#next();
+      // What waits for a graph is decided when that has been read, or is read again: looking at it before would keep the loop busy.
+      this.#next(turn.missing.size > 0 && !turn.more && turn.room);
       return;
     }
     this.turns++;
@@ -202,12 +216,13 @@ export class TurnLoop {
     );
   }
 
-  #next(): void {
+  /** `held`: all that waits in the inboxes waits for a read, which wakes the loop. */
+  #next(held = false): void {
     for (const w of this.#idleWaiters.splice(0)) w();
     if (this.#stopped) return;
     const work = this.#background.shift();
     if (work !== undefined) this.#commitBackground(work);
-    if (this.#background.length > 0 || this.#actors.some((a) => a.waiting)) this.wake();
+    if (this.#background.length > 0 || (!held && this.#actors.some((a) => a.waiting))) this.wake();
   }
 
   #commitBackground(work: { changes: ChangeSet; done: (e: unknown) => void }): void {

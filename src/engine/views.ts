@@ -137,7 +137,8 @@ export interface StepView {
   updatedAt: number;
   startedAt: number | null;
   completedAt: number | null;
-  dependencies: { name: string; required: boolean }[];
+  /** `id`: what the step goes by, the id it was submitted with or else its own. `type`: as submitted; 'result' where nothing was said. */
+  dependencies: { id: string; name: string; required: boolean; type: string }[];
   dependenciesSatisfied: boolean;
   retryEligible: boolean;
   readyForExecution: boolean;
@@ -270,7 +271,7 @@ export interface TemplateView {
 export interface SubmitRequest {
   namespace: string;
   name: string;
-  /** Absent: the highest version that is registered. */
+  /** Absent: the highest release that is registered, or the highest pre-release where there is no release. */
   version?: string;
   input: unknown;
   priority?: number;
@@ -379,8 +380,9 @@ export interface ListRequest {
   tag?: string;
   key?: string;
   cursor?: string;
+  /** 1 to 100; default 25. */
   limit?: number;
-  /** With perPage, instead of cursor. From 1. */
+  /** With perPage (1 to 100; default 25), instead of cursor. From 1. */
   page?: number;
   perPage?: number;
 }

@@ -17,6 +17,8 @@ export interface WorkerHello {
   traits?(handler: string): HandlerTraits;
   /** What a handler brings along for elements of a tree that leave it out; absent: nothing. */
   defaults?(handler: string): StepDefaults | undefined;
+  /** What is wrong with the input schema of an element, which it holds against the inputs before a handler runs; null: nothing. Absent: it cannot tell. */
+  schemaProblem?(schema: JsonObject): string | null;
   /** What it has, for people to read. Absent: it does not say. */
   handlers?(): HandlerView[];
   /** How often a user's hook has thrown here. */

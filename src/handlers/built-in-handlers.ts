@@ -1,7 +1,14 @@
 /** Handlers that every Tutti has. One that a user registers under the same name goes before it. */
+import type { JsonObject } from '../core/definition.ts';
 import { type HandlerDefinition, handler } from '../sdk/handler-registry.ts';
+import type { StandardSchema } from '../sdk/standard-schema.ts';
 import { aggregateResults } from './aggregate-results.ts';
 import { RESOURCE_SCHEMA, systemInfo } from './system-info.ts';
+
+/** A schema that is shown and not enforced. One of plain JSON would have Ajv loaded at every start to check what a test has checked. */
+const shown = (schema: JsonObject): StandardSchema => ({
+  '~standard': { version: 1, vendor: 'tutti', validate: (value) => ({ value }), jsonSchema: { input: () => schema } },
+});
 
 /** `now`: milliseconds since 1970 (I12). */
 export const builtInHandlers = (now: () => number): HandlerDefinition[] => [
@@ -16,7 +23,7 @@ export const builtInHandlers = (now: () => number): HandlerDefinition[] => [
     description: 'Gathers the results of all dependencies, by name and by id.',
     tags: ['built-in', 'aggregate'],
     aliases: ['aggregate_results_executor'],
-    outputSchema: {
+    outputSchema: shown({
       type: 'object',
       required: ['summary', 'timestamp', 'results', 'results_by_id', 'result_count', 'failed'],
       properties: {
@@ -27,7 +34,7 @@ export const builtInHandlers = (now: () => number): HandlerDefinition[] => [
         result_count: { type: 'integer', minimum: 0 },
         failed: { type: 'array', items: { type: 'object', required: ['name', 'id', 'state'] } },
       },
-    },
+    }),
     source: 'built-in',
   }),
 ];

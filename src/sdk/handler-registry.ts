@@ -58,7 +58,11 @@ export class HandlerRegistry {
   /** Many at once, all or none; listeners hear of it once. */
   registerAll(definitions: Iterable<HandlerDefinition>): void {
     const entries: Entry[] = [];
-    for (const { name, code, meta } of definitions) entries.push(entryOf(name, code, meta));
+    for (const given of definitions) {
+      if (typeof given !== 'object' || (given as HandlerDefinition | null) === null)
+        throw new TuttiError('INVALID_INPUT', 'handlers: a handler is what handler(…) gives', { field: 'handlers' });
+      entries.push(entryOf(given.name, given.code, given.meta));
+    }
     for (const entry of entries) this.#put(entry);
     this.#tell();
   }

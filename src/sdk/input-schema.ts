@@ -1,6 +1,7 @@
 /** A template file's `input_schema`: JSON Schema 2020-12, enforced at submit, its defaults filled in. */
-import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
-import addFormats from 'ajv-formats';
+import { createRequire } from 'node:module';
+import type { Ajv2020, ErrorObject, ValidateFunction } from 'ajv/dist/2020.js';
+import type { default as AddFormats } from 'ajv-formats';
 import type { JsonObject } from '../core/definition.ts';
 import type { InputValidator } from '../engine/facade.ts';
 
@@ -9,11 +10,28 @@ const MAX_ISSUES = 20;
 
 let shared: Ajv2020 | undefined;
 
+interface LoadedAjv {
+  Ajv2020: typeof Ajv2020;
+  addFormats: (typeof AddFormats)['default'];
+}
+let loaded: LoadedAjv | undefined;
+
+/** Ajv is a hundred modules: it is loaded when the first schema is met, and by `require`, since schemas are checked where nothing can wait. */
+export const loadAjv = (): LoadedAjv => {
+  if (loaded === undefined) {
+    const require = createRequire(import.meta.url);
+    const { Ajv2020 } = require('ajv/dist/2020.js') as typeof import('ajv/dist/2020.js');
+    const { default: addFormats } = require('ajv-formats') as typeof import('ajv-formats');
+    loaded = { Ajv2020, addFormats: addFormats as unknown as LoadedAjv['addFormats'] };
+  }
+  return loaded;
+};
+
 /** One for checking schemas; validators get their own, so that equal `$id`s of two templates do not meet. */
 const newAjv = (): Ajv2020 => {
+  const { Ajv2020, addFormats } = loadAjv();
   const ajv = new Ajv2020({ strict: false, allErrors: true, useDefaults: true, validateFormats: true });
-  // The package's default export sits one deeper when it is imported from an ES module.
-  (addFormats as unknown as { default: (ajv: Ajv2020) => void }).default(ajv);
+  addFormats(ajv);
   return ajv;
 };
 
@@ -32,6 +50,8 @@ export function problemOfSchema(schema: JsonObject): string | null {
 
 /** Compiles on first use. The input itself is left as it was: defaults go into a copy. */
 export function schemaValidator(schema: JsonObject): InputValidator {
+  // Here, since compiling may be given a time after which it is cut off: that must not hit a module half loaded.
+  loadAjv();
   let compiled: ValidateFunction | undefined;
   return (input) => {
     compiled ??= newAjv().compile(schema);

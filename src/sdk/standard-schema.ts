@@ -2,7 +2,7 @@
  * Any validator that follows Standard Schema v1 (zod, valibot, arktype, …): its types, and what the engine needs of it.
  * The interface is written out here so that nobody has to install a package for it.
  */
-import { toJSONSchema } from 'zod';
+import { createRequire } from 'node:module';
 import type { JsonObject } from '../core/definition.ts';
 import type { InputValidator } from '../engine/facade.ts';
 
@@ -48,8 +48,14 @@ export function inputJsonSchemaOf(schema: StandardSchema): JsonObject | undefine
   const { jsonSchema, vendor } = schema['~standard'];
   try {
     // Parts without a JSON form (a transform's source, a bigint) are shown as "anything" rather than costing the whole schema.
-    if (vendor === 'zod' && '_zod' in schema) return plain(toJSONSchema(schema as never, { io: 'input', unrepresentable: 'any' }));
-    if (jsonSchema !== undefined) return plain(jsonSchema.input({ target: 'draft-2020-12' }));
+    const isZod = vendor === 'zod' && '_zod' in schema;
+    const target = 'draft-2020-12';
+    if (jsonSchema !== undefined) return plain(jsonSchema.input(isZod ? { target, libraryOptions: { unrepresentable: 'any' } } : { target }));
+    // Early releases of zod 4 have none themselves. Loaded here: whoever has no such schema needs no zod.
+    if (isZod) {
+      const { toJSONSchema } = createRequire(import.meta.url)('zod') as typeof import('zod');
+      return plain(toJSONSchema(schema as never, { io: 'input', unrepresentable: 'any' }));
+    }
   } catch {
     return undefined;
   }

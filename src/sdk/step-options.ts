@@ -11,6 +11,7 @@ import {
   type StepType,
 } from '../core/definition.ts';
 import { TuttiError } from '../core/errors.ts';
+import { checkRetry } from '../core/template-rules.ts';
 import { type Duration, parseDuration } from './duration.ts';
 import type { Requirement } from './step-types.ts';
 
@@ -213,7 +214,12 @@ export const retryPolicyOf = (given: RetryOptions): RetryPolicy => {
     if (ms === null) throw wrong(field, `must be milliseconds or text such as "30s", not ${JSON.stringify(value)}`);
     return ms;
   };
-  return retryOf(given, duration, wrong);
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw wrong('retry', 'must be an object of retry options');
+  const policy = retryOf(given, duration, wrong);
+  checkRetry(policy, (field, message) => {
+    throw wrong(field, message);
+  });
+  return policy;
 };
 
 function retryOf(

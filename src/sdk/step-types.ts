@@ -166,7 +166,8 @@ export interface StepContext<I = unknown, R = Results<Record<string, unknown>, r
   /**
    * To be returned: `return ctx.checkpointYield({ cursor, itemsProcessed, accumulated })`. Once that is durable the handler is called again,
    * in the same attempt and its time, and finds it as `lastCheckpoint`: a `YieldedCheckpoint`. So does the attempt that follows a failure or
-   * a crash. What cannot be kept fails the attempt with `checkpoint_error`. Not for handlers that spawn children, nor in `finalize`.
+   * a crash. What cannot be kept fails the attempt with `checkpoint_error`, for good where it never could be. Not for handlers that spawn
+   * children, nor in `finalize`.
    */
   checkpointYield(point: YieldPoint): never;
   /** 0..1 or an amount, and a word on what is going on. A sign of life, too. In memory, so it may be called as often as one likes. */

@@ -2,7 +2,7 @@
  * Template files, YAML or JSON: schemas/template.json says the same for editors. A file is judged whole; the error of a bad one lists
  * every problem with file, line, step and field. Reading files is the caller's business.
  */
-import { LineCounter, parseDocument } from 'yaml';
+import { createRequire } from 'node:module';
 import type { JsonObject, Lifecycle, TemplateDefinition } from '../core/definition.ts';
 import { TuttiError } from '../core/errors.ts';
 import { checkTemplate } from '../core/template-rules.ts';
@@ -53,6 +53,8 @@ const MAX_SHOWN = 25;
  * Throws TuttiError INVALID_TEMPLATE; `details.problems` is a list of FileProblem.
  */
 export function loadTemplateFile(text: string, fileName: string, env?: string): LoadedTemplate {
+  // The package's entry exports this function, and few of its users read files.
+  const { LineCounter, parseDocument } = createRequire(import.meta.url)('yaml') as typeof import('yaml');
   const lines = new LineCounter();
   const doc = parseDocument(text, { lineCounter: lines, merge: true, prettyErrors: false, uniqueKeys: true });
   const reader = new FieldReader(fileName, doc, lines);

@@ -14,7 +14,7 @@ export function parseTemplateId(id: string): TemplateRef {
   return ref as TemplateRef;
 }
 
-/** As parseTemplateId, for callers that may leave the version open: `namespace/name` means the highest registered one. */
+/** As parseTemplateId, for callers that may leave the version open: `namespace/name` means the highest registered release. */
 export function parseOpenTemplateId(id: string): { namespace: string; name: string; version?: string } {
   if (typeof id !== 'string') throw wrong(String(id), 'id', 'must be text of the form namespace/name@version');
   const slash = id.indexOf('/');

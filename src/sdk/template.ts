@@ -28,6 +28,7 @@ import type {
 } from './step-types.ts';
 import { collectGiven, collectHandlers, collectHooks, type Link, linksAfter, placeSteps } from './template-graph.ts';
 import { formatTemplateId, parseTemplateId, type TemplateRef } from './template-id.ts';
+import { unknownOption } from './unknown-options.ts';
 import type { Storable, Wire } from './wire.ts';
 
 export interface TemplateOptions {
@@ -40,6 +41,17 @@ export interface TemplateOptions {
   description?: string;
   metadata?: JsonObject;
 }
+
+/** All there are, and the compiler sees to it. */
+const ALL_OPTIONS: Record<keyof TemplateOptions | 'input', true> = {
+  onFailure: true,
+  deadline: true,
+  priority: true,
+  description: true,
+  metadata: true,
+  input: true,
+};
+const OPTION_NAMES = Object.keys(ALL_OPTIONS);
 
 /** A template whose steps the compiler does not know: what registration takes. */
 export interface AnyTemplate {
@@ -353,7 +365,7 @@ function deadlineOf(id: string, deadline: Duration): number {
 
 /**
  * Begins a template. `id` is `namespace/name@version`; `input` any Standard Schema: it types `ctx.input`, checks at submit, and is the
- * JSON Schema that the API shows. Throws INVALID_TEMPLATE for a malformed id.
+ * JSON Schema that the API shows. Throws INVALID_TEMPLATE for a malformed id and for an option that there is not.
  */
 export function template<Schema extends StandardSchema>(
   id: string,
@@ -362,6 +374,9 @@ export function template<Schema extends StandardSchema>(
 /** Without a schema nothing is checked but that the input is a JSON object; its type may be claimed: `template<{ n: number }>(id)`. */
 export function template<In extends object = JsonObject>(id: string, options?: TemplateOptions & { input?: undefined }): Template<In, Wire<In>, {}>;
 export function template(id: string, options: TemplateOptions & { input?: unknown } = {}): never {
+  const ref = parseTemplateId(id);
+  const wrong = unknownOption(options, OPTION_NAMES);
+  if (wrong !== null) throw new TuttiError('INVALID_TEMPLATE', `template ${id}: ${wrong.message}`, { field: wrong.field });
   const { input, ...rest } = options;
-  return new Template({ ref: parseTemplateId(id), schema: input as StandardSchema | undefined, options: rest }) as never;
+  return new Template({ ref, schema: input as StandardSchema | undefined, options: rest }) as never;
 }

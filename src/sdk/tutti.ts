@@ -13,6 +13,7 @@ import { ScheduleManager } from './schedules.ts';
 import type { LocalGeneratorHost } from './plans/local-generator-host.ts';
 import { TaskPlans } from './plans/task-plans.ts';
 import { TaskHandle } from './task-handle.ts';
+import { checkCopyOptions, checkListRequest, checkSubmitOptions, checkTreeOptions } from './task-options.ts';
 import type { AnyTemplate, Submittable } from './template.ts';
 import { parseOpenTemplateId } from './template-id.ts';
 import type { LocalWorker } from './worker/local-worker.ts';
@@ -68,12 +69,14 @@ export class Tutti {
   }
 
   /**
-   * Stores a task and says so once it is durable. Throws INVALID_INPUT (each path named), TEMPLATE_NOT_FOUND, UNKNOWN_HANDLER.
-   * A template may be named instead: `namespace/name@version`, or without version for the highest one.
+   * Stores a task and says so once it is durable. Throws INVALID_INPUT (each path named; also for an option that there is not),
+   * TEMPLATE_NOT_FOUND, UNKNOWN_HANDLER.
+   * A template may be named instead: `namespace/name@version`, or without version for the highest release.
    */
   submit<In, R>(template: Submittable<In, R>, input: NoInfer<In>, opts?: SubmitOptions): Promise<TaskHandle<R>>;
   submit(template: string, input: unknown, opts?: SubmitOptions): Promise<TaskHandle>;
   async submit(template: AnyTemplate | string, input: unknown, opts: SubmitOptions = {}): Promise<TaskHandle<never>> {
+    checkSubmitOptions('submit', opts);
     const { whenFull, ...rest } = opts;
     const request: SubmitRequest = { ...rest, ...refOf(template), input };
     const view = await (whenFull === 'reject' ? this.engine.trySubmit(request) : this.engine.submit(request));
@@ -84,6 +87,9 @@ export class Tutti {
   submitMany<In, R>(template: Submittable<In, R>, inputs: Iterable<NoInfer<In>>, opts?: SubmitOptions): Promise<TaskHandle<R>[]>;
   submitMany(template: string, inputs: Iterable<unknown>, opts?: SubmitOptions): Promise<TaskHandle[]>;
   async submitMany(template: AnyTemplate | string, inputs: Iterable<unknown>, opts: SubmitOptions = {}): Promise<TaskHandle<never>[]> {
+    checkSubmitOptions('submitMany', opts);
+    if (typeof (inputs as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator] !== 'function')
+      throw new TuttiError('INVALID_INPUT', 'submitMany: inputs must be a list', { field: 'inputs' });
     const { whenFull: _, ...rest } = opts;
     const ids = await this.engine.submitMany(requests({ ...rest, ...refOf(template) }, inputs));
     return ids.map((id) => new TaskHandle(this.engine, id));
@@ -95,6 +101,7 @@ export class Tutti {
    * is taken; nothing is stored then.
    */
   async submitTree(elements: Iterable<TreeElement> | AsyncIterable<TreeElement>, opts: SubmitTreeOptions = {}): Promise<TaskHandle> {
+    checkTreeOptions('submitTree', opts);
     const { whenFull, ...rest } = opts;
     const request = { ...rest, elements };
     const { task } = await (whenFull === 'reject' ? this.engine.trySubmitTree(request) : this.engine.submitTree(request));
@@ -107,8 +114,9 @@ export class Tutti {
     return new TaskHandle(this.engine, view.id);
   }
 
-  list(filter: ListRequest = {}): Promise<ListResult> {
-    return this.engine.list(filter);
+  async list(filter: ListRequest = {}): Promise<ListResult> {
+    checkListRequest('list', filter);
+    return await this.engine.list(filter);
   }
 
   cancel(id: string, o: { reason?: string; by?: string } = {}): Promise<TaskView> {
@@ -123,31 +131,34 @@ export class Tutti {
   copy(id: string, o: CopyOptions & { save: false }): Promise<JsonObject[]>;
   copy(id: string, o?: CopyOptions): Promise<TaskHandle>;
   copy(id: string, o: CopyOptions = {}): Promise<TaskHandle | JsonObject[]> {
-    return this.#copy(id, { ...o, mode: 'copy' }, o.save);
+    return this.#copy(id, 'copy', o);
   }
 
   /** A task that is complete at once, with the results of the original, which must be; that one cannot be removed meanwhile. */
   link(id: string, o: CopyOptions & { save: false }): Promise<JsonObject[]>;
   link(id: string, o?: CopyOptions): Promise<TaskHandle>;
   link(id: string, o: CopyOptions = {}): Promise<TaskHandle | JsonObject[]> {
-    return this.#copy(id, { ...o, mode: 'link' }, o.save);
+    return this.#copy(id, 'link', o);
   }
 
   /** A task that keeps how everything of the original stands, in whatever state, and is never changed or removed. */
   archive(id: string, o: CopyOptions & { save: false }): Promise<JsonObject[]>;
   archive(id: string, o?: CopyOptions): Promise<TaskHandle>;
   archive(id: string, o: CopyOptions = {}): Promise<TaskHandle | JsonObject[]> {
-    return this.#copy(id, { ...o, mode: 'archive' }, o.save);
+    return this.#copy(id, 'archive', o);
   }
 
   /** A copy in which the steps in `link` (names or ids), with their tied children, are linked. */
   mixed(id: string, o: CopyOptions & { link: string[]; save: false }): Promise<JsonObject[]>;
   mixed(id: string, o: CopyOptions & { link: string[] }): Promise<TaskHandle>;
   mixed(id: string, o: CopyOptions & { link: string[] }): Promise<TaskHandle | JsonObject[]> {
-    return this.#copy(id, { ...o, mode: 'mixed' }, o.save);
+    return this.#copy(id, 'mixed', o);
   }
 
-  async #copy(id: string, { save: _, ...request }: CopyRequest & { save?: boolean }, save: boolean | undefined): Promise<TaskHandle | JsonObject[]> {
+  async #copy(id: string, mode: CopyRequest['mode'], o: CopyOptions & { link?: string[] }): Promise<TaskHandle | JsonObject[]> {
+    checkCopyOptions(mode, o);
+    const { save, ...rest } = o;
+    const request = { ...rest, mode };
     if (save === false) return await this.engine.previewCopy(id, request);
     return new TaskHandle(this.engine, (await this.engine.copy(id, request)).id);
   }
@@ -243,8 +254,12 @@ export class Tutti {
 export const createTutti = (parts: TuttiParts): Tutti => new Tutti(parts);
 
 /** What the engine is told of a template. */
-export const registrationOf = (t: AnyTemplate | TemplateRegistration): TemplateRegistration =>
-  isTemplate(t) ? { definition: t.definition(), validate: t.validator() } : t;
+export const registrationOf = (t: AnyTemplate | TemplateRegistration): TemplateRegistration => {
+  if (isTemplate(t)) return { definition: t.definition(), validate: t.validator() };
+  const { definition } = (t ?? {}) as Partial<TemplateRegistration>;
+  if (typeof definition === 'object' && (definition as object | null) !== null) return t;
+  throw new TuttiError('INVALID_TEMPLATE', 'a template is what template(…) begins, or an object with its definition', { field: 'template' });
+};
 
 /** What the registry is told of a template: the handlers it was given, its functions and their hooks. */
 export function* handlersOf(template: AnyTemplate): Generator<HandlerDefinition> {
@@ -253,7 +268,7 @@ export function* handlersOf(template: AnyTemplate): Generator<HandlerDefinition>
   for (const [name, code] of template.handlers()) yield { name, code, meta: { source: template.id, ...(hooks.get(name) as HandlerMeta | undefined) } };
 }
 
-export const isTemplate = (t: AnyTemplate | TemplateRegistration): t is AnyTemplate => typeof (t as AnyTemplate).handlers === 'function';
+export const isTemplate = (t: AnyTemplate | TemplateRegistration): t is AnyTemplate => typeof (t as AnyTemplate | null | undefined)?.handlers === 'function';
 
 function* requests(rest: Omit<SubmitRequest, 'input'>, inputs: Iterable<unknown>): Generator<SubmitRequest> {
   for (const input of inputs) yield { ...rest, input };
@@ -263,7 +278,8 @@ const refs = new WeakMap<AnyTemplate, ReturnType<typeof parseOpenTemplateId>>();
 
 /** Taken apart once per template: submits are many. */
 function refOf(template: AnyTemplate | string): ReturnType<typeof parseOpenTemplateId> {
-  if (typeof template === 'string') return parseOpenTemplateId(template);
+  // What is neither is refused as an id.
+  if (typeof template !== 'object' || (template as AnyTemplate | null) === null) return parseOpenTemplateId(template as string);
   let ref = refs.get(template);
   if (ref === undefined) refs.set(template, (ref = parseOpenTemplateId(template.id)));
   return ref;

@@ -21,6 +21,8 @@ export interface DuckOptions {
   threads: number;
   /** Runs `fn` after `ms`; returns its cancel. */
   timer(ms: number, fn: () => void): () => void;
+  /** Sessions that may wait for their turn. Default 20,000. */
+  mostWaiting?: number;
   load?: () => Promise<DuckModule>;
 }
 
@@ -49,6 +51,11 @@ export interface SandboxOptions {
 
 /** DuckDB works on the four threads that Node keeps for files as well: one of them stays free, so that long work cannot hold up an fsync. */
 const SESSIONS_AT_ONCE = 3;
+/**
+ * Sessions that may wait for their turn; the next is refused with BACKPRESSURE. Subtasks (as many as there are slots, 10,000 at most) and
+ * seals (one of each table) stay below it; checks of settings are asked for from outside, and could be any number.
+ */
+const SESSIONS_WAITING = 20_000;
 /** An interrupt that meets a statement before it has begun is lost, so it is said again until the statement is over. */
 const INTERRUPT_AGAIN_MS = 20;
 
@@ -168,13 +175,14 @@ interface OpenDuck {
 
 export class Duck {
   readonly #o: DuckOptions;
-  readonly #gate = new Gate(SESSIONS_AT_ONCE);
+  readonly #gate: Gate;
   #opened: Promise<OpenDuck> | null = null;
   readonly #closing = new AbortController();
   #folders = 0;
 
   constructor(o: DuckOptions) {
     this.#o = o;
+    this.#gate = new Gate(SESSIONS_AT_ONCE, o.mostWaiting ?? SESSIONS_WAITING);
   }
 
   /** Opens it now, so that what is missing is said before anything is taken on. */

@@ -5,30 +5,43 @@
 import type { Json } from '../core/definition.ts';
 import { Gate } from './gate.ts';
 
-/** Items that one commit puts. */
+/** Items that one commit puts, and characters in them: more would hold everybody up. */
 const AT_ONCE = 1000;
+export const COMMIT_CHARS = 600_000;
 
-interface Waiting {
+export interface ItemBatch {
   bodies: readonly Json[];
+  /** About as many characters of JSON are in them. */
+  chars: number;
+  /** Goes in the same commit, which fails where it is not there. */
+  remove?: ItemRemoval;
+}
+
+export interface ItemRemoval {
+  key: string;
+  expect: number;
+}
+
+interface Waiting extends ItemBatch {
   done: () => void;
   fail: (e: unknown) => void;
 }
 
 export class ItemLane {
-  readonly #put: (bodies: Json[]) => Promise<void>;
+  readonly #put: (bodies: Json[], remove: ItemRemoval[]) => Promise<void>;
   readonly #gate = new Gate(1);
   #waiting: Waiting[] = [];
   #coming = false;
 
-  /** `put` commits items with these bodies. */
-  constructor(put: (bodies: Json[]) => Promise<void>) {
+  /** `put` commits items with these bodies, and removals. */
+  constructor(put: (bodies: Json[], remove: ItemRemoval[]) => Promise<void>) {
     this.#put = put;
   }
 
   /** Resolves when they are committed, all of them. */
-  add(bodies: readonly Json[]): Promise<void> {
+  add(batch: ItemBatch): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiting.push({ bodies, done: resolve, fail: reject });
+    this.#waiting.push({ ...batch, done: resolve, fail: reject });
     this.#come();
     return promise;
   }
@@ -46,7 +59,10 @@ export class ItemLane {
       this.#coming = false;
       if (this.#waiting.length > 0) this.#come();
       try {
-        await this.#put(taken.flatMap((w) => w.bodies));
+        await this.#put(
+          taken.flatMap((w) => w.bodies),
+          taken.flatMap((w) => w.remove ?? []),
+        );
         for (const w of taken) w.done();
       } catch (e) {
         for (const w of taken) w.fail(e);
@@ -56,8 +72,14 @@ export class ItemLane {
 
   #take(): Waiting[] {
     let items = 0;
+    let chars = 0;
     let n = 0;
-    while (n < this.#waiting.length && (n === 0 || items + this.#waiting[n].bodies.length <= AT_ONCE)) items += this.#waiting[n++].bodies.length;
+    for (const w of this.#waiting) {
+      items += w.bodies.length;
+      chars += w.chars;
+      if (n > 0 && (items > AT_ONCE || chars > COMMIT_CHARS)) break;
+      n++;
+    }
     return this.#waiting.splice(0, n);
   }
 }

@@ -38,6 +38,7 @@ export interface TablesHost {
   now(): number;
   uuid(): string;
   timer(ms: number, fn: () => void): () => void;
+  soon(fn: () => void): void;
   log(level: 'warn' | 'error', message: string, details: Record<string, unknown>): void;
 }
 
@@ -64,9 +65,9 @@ export function openTables(config: TablesConfig, engine: () => TablesEngine, hos
   if (typeof config.folder !== 'string' || config.folder === '') throw wrong('folder', 'must name a folder');
   const folder = path.resolve(config.folder);
   const tempFolder = path.join(folder, '_tmp');
-  const { timer } = host;
+  const { timer, soon } = host;
   const duck = new Duck({ tempFolder: path.join(tempFolder, 'duckdb'), memory, threads, timer });
-  const queries = new QueryProcesses({ tempFolder: path.join(tempFolder, 'queries'), memory, threads, timer });
+  const queries = new QueryProcesses({ tempFolder: path.join(tempFolder, 'queries'), memory, threads, timer, soon });
   const late = {
     get resources() {
       return engine().resources;
@@ -78,7 +79,7 @@ export function openTables(config: TablesConfig, engine: () => TablesEngine, hos
       return engine().schedules;
     },
   };
-  const segments = new Segments(Object.assign(Object.create(late) as typeof late, { folder, duck, now: host.now, uuid: host.uuid }));
+  const segments = new Segments(Object.assign(Object.create(late) as typeof late, { folder, duck, now: host.now, uuid: host.uuid, soon }));
   const service = new TableService(Object.assign(Object.create(late) as typeof late, { ...host, checkCron, authorise, duck, segments, queries, tempFolder }));
   const context = Object.assign(Object.create(late) as typeof late, {
     duck,

@@ -6,8 +6,9 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Json } from '../core/definition.ts';
 import { type ErrorCode, TuttiError } from '../core/errors.ts';
-import type { DuckResult } from './duckdb.ts';
+import type { DuckColumn, DuckResult } from './duckdb.ts';
 import { Gate } from './gate.ts';
 import type { QueryJob } from './run-query.ts';
 
@@ -17,10 +18,24 @@ export interface QuerySetup {
   threads: number;
 }
 
-export type QueryAnswer = { ok: true; result: DuckResult } | { ok: false; code: ErrorCode; field?: string; message: string };
+/** Files of a source of the job that comes next. */
+export interface QueryFiles {
+  source: number;
+  files: string[];
+}
+
+/** To such a process: many files, the job itself, and that the next rows of its answer may come. */
+export type QueryMessage = QueryFiles | { job: QueryJob } | { more: true };
+/** From it: rows, as often as there are more, and then the end. */
+export type QueryAnswer =
+  | { rows: Json[][] }
+  | { ok: true; columns: DuckColumn[]; truncated: boolean }
+  | { ok: false; code: ErrorCode; field?: string; message: string };
 
 export interface QueryProcessesOptions extends QuerySetup {
   timer(ms: number, fn: () => void): () => void;
+  /** Runs `fn` in the next turn of the event loop. */
+  soon(fn: () => void): void;
   /** Of one query, from when it begins. Default 30 s. */
   timeMs?: number;
 }
@@ -29,6 +44,8 @@ export const QUERY_MS = 30_000;
 const AT_ONCE = 2;
 /** Queries that may wait for their turn; the next is told to come again. */
 const WAITING = 32;
+/** Files named in one message. */
+const FILES_AT_ONCE = 1000;
 /** A process without work ends after this. */
 const IDLE_MS = 60_000;
 /** Megabytes of JavaScript's own memory in such a process: answers are limited to far less. */
@@ -57,18 +74,27 @@ export class QueryProcesses {
     this.#o = o;
   }
 
-  /** Throws what the query threw; INVALID_INPUT where it takes too long, or took the process with it; the reason of its signal. */
-  async run(job: QueryJob, given?: AbortSignal): Promise<DuckResult> {
+  run(job: QueryJob, signal?: AbortSignal): Promise<DuckResult> {
+    return this.turn((ask) => ask(job), signal);
+  }
+
+  /**
+   * `work` runs when it is its turn, and may ask one query. That throws what the query threw; INVALID_INPUT where it takes too long, or
+   * took the process with it; the reason of its signal.
+   */
+  async turn<T>(work: (ask: (job: QueryJob) => Promise<DuckResult>) => Promise<T>, given?: AbortSignal): Promise<T> {
     const closing = this.#closing.signal;
     const signal = given === undefined ? closing : AbortSignal.any([given, closing]);
-    return await this.#gate.pass(async () => {
+    const ask = async (job: QueryJob): Promise<DuckResult> => {
+      signal.throwIfAborted();
       const member = this.#idle.pop() ?? this.#begin();
       member.cancelIdle();
       const answer = await this.#ask(member, job, signal);
       this.#rest(member);
-      if (answer.ok) return answer.result;
+      if ('rows' in answer) return answer;
       throw new TuttiError(answer.code, answer.message, answer.field === undefined ? {} : { field: answer.field });
-    }, signal);
+    };
+    return await this.#gate.pass(() => work(ask), signal);
   }
 
   /** Ends them all. */
@@ -80,10 +106,13 @@ export class QueryProcesses {
     await Promise.all(members.map((m) => m.gone));
   }
 
-  async #ask(member: Member, job: QueryJob, signal: AbortSignal): Promise<QueryAnswer> {
+  async #ask(member: Member, job: QueryJob, signal: AbortSignal): Promise<DuckResult | Extract<QueryAnswer, { ok: false }>> {
     const { child } = member;
     const ms = this.#o.timeMs ?? QUERY_MS;
-    const { promise, resolve, reject } = Promise.withResolvers<QueryAnswer>();
+    const { promise, resolve, reject } = Promise.withResolvers<DuckResult | Extract<QueryAnswer, { ok: false }>>();
+    // It may fail while the files are still being named.
+    promise.catch(() => {});
+    const rows: Json[][] = [];
     const fail = (e: Error): void => {
       reject(e);
       end(member);
@@ -92,16 +121,29 @@ export class QueryProcesses {
     const stop = (): void => fail(signal.reason as Error);
     const cancel = this.#o.timer(ms, () => fail(invalid(`The query took longer than ${ms / 1000} s.`)));
     signal.addEventListener('abort', stop, { once: true });
-    child.once('message', resolve);
+    const send = (m: QueryMessage): boolean => child.send(m, (e) => e !== null && fail(e));
+    const take = (a: QueryAnswer): void => {
+      if ('rows' in a) {
+        for (const row of a.rows) rows.push(row);
+        // Not before this turn is over: an answer that is there already comes piece by piece all the same.
+        this.#o.soon(() => send({ more: true }));
+      } else resolve(a.ok ? { columns: a.columns, rows, truncated: a.truncated } : a);
+    };
+    child.on('message', take);
     member.lost = () => reject(invalid('The query ended its process: it takes more memory than there is.'));
     try {
-      signal.throwIfAborted();
-      child.send(job, (e) => e !== null && fail(e));
+      for (const [source, { files }] of job.sources.entries()) {
+        for (let at = 0; at < files.length; at += FILES_AT_ONCE) {
+          send({ source, files: files.slice(at, at + FILES_AT_ONCE) });
+          await new Promise<void>((done) => this.#o.soon(done));
+        }
+      }
+      send({ job: { ...job, sources: job.sources.map((s) => ({ ...s, files: [] })) } });
       return await promise;
     } finally {
       cancel();
       signal.removeEventListener('abort', stop);
-      child.off('message', resolve);
+      child.off('message', take);
       member.lost = () => {};
     }
   }

@@ -2,29 +2,26 @@
  * Rows of REALTIME tables between the request that brings them and the segment that has them. They are items of the table, durable when the
  * request is answered; one change takes the items away and puts the segment in their place, so that no row is ever in both or in neither.
  */
-import { createWriteStream, mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { ByteBudget } from '../core/byte-budget.ts';
 import type { Json } from '../core/definition.ts';
 import { TuttiError, isTuttiError } from '../core/errors.ts';
-import type { ResourceChanges, ResourceItem, Resources } from '../engine/resource-port.ts';
+import type { ResourceChanges, Resources } from '../engine/resource-port.ts';
 import type { Duck } from './duckdb.ts';
 import { Gate } from './gate.ts';
-import { ItemLane } from './item-lane.ts';
-import { packRows, ROWS_PREFIX, rowItem, rowKey, rowNumber } from './row-items.ts';
-import { SEGMENT_PREFIX, type Segments, type TableData } from './segments.ts';
+import { COMMIT_CHARS, ItemLane, type ItemRemoval } from './item-lane.ts';
+import { packRows, type RowPiece, ROWS_PREFIX, rowBody, rowItem, rowKey, rowNumber } from './row-items.ts';
+import { SEGMENT_PREFIX, type SegmentFile, type Segments, type TableData } from './segments.ts';
+import { Slices } from './slices.ts';
 import { quoteName, quotePath } from './sql-text.ts';
+import { type Gathered, StoredRows } from './stored-rows.ts';
 import { realtimeOf } from './table-config.ts';
+import type { NewRows } from './tables.ts';
 
 /** Rows of one table that may wait: more are refused until they are sealed, so that a table that cannot be sealed does not fill the store. */
 export const MAX_UNSEALED = 2_000_000;
-/** What one segment takes: the one commit that removes the items has them all, and nothing else happens meanwhile. */
-const SEAL_ITEMS = 2_000;
-const SEAL_CHARS = 16 * 2 ** 20;
-/** Items read at one go: each may have 300,000 characters. */
-const PAGE = 8;
+const MAX_IN_WORK = 64 * 2 ** 20;
 /** A seal that failed is tried again after this. */
 const RETRY_MS = 30_000;
 
@@ -37,6 +34,10 @@ export interface RealtimeRowsOptions {
   now(): number;
   uuid(): string;
   timer(ms: number, fn: () => void): () => void;
+  /** Runs `fn` in the next turn of the event loop. */
+  soon(fn: () => void): void;
+  /** Characters of rows, of all tables, that may be checked and on their way into the store at once. Default 64 Mi. */
+  mostInWork?: number;
   log(level: 'warn' | 'error', message: string, details: Record<string, unknown>): void;
 }
 
@@ -50,25 +51,48 @@ interface Waiting {
   /** Whether the timer is armed. */
   armed: boolean;
   sealing: Gate;
+  /** A seal that has not begun: whoever wants one now shares it. */
+  coming: Promise<Sealed> | null;
   lane: ItemLane;
   /** A seal because of the number of rows is on its way. */
   full: boolean;
 }
 
+interface Sealed {
+  segments: string[];
+  rows: number;
+}
+
 export class RealtimeRows {
   readonly #o: RealtimeRowsOptions;
+  readonly #slices: Slices;
+  readonly #stored: StoredRows;
+  readonly #inWork: ByteBudget;
   readonly #tables = new Map<string, Promise<Waiting>>();
   readonly #running = new Set<Promise<unknown>>();
   #closed = false;
 
   constructor(o: RealtimeRowsOptions) {
     this.#o = o;
+    this.#slices = new Slices((fn) => o.soon(fn));
+    this.#inWork = new ByteBudget(o.mostInWork ?? MAX_IN_WORK, 'rows');
+    this.#stored = new StoredRows({ resources: () => o.resources, tempFolder: o.tempFolder, writer: o.uuid(), pause: () => this.#slices.next() });
   }
 
-  async add(t: TableData, rows: readonly unknown[]): Promise<{ added: number; unsealedRows: number }> {
-    const bodies = await packRows(rows, t.schema, () => new Promise<void>((resolve) => this.#o.timer(0, resolve)));
+  async add(t: TableData, rows: NewRows): Promise<{ added: number; unsealedRows: number }> {
+    const share = this.#inWork.share();
+    try {
+      const pieces = await packRows(rows, t.schema, { pause: () => this.#slices.next(), share });
+      return await this.#keep(t, pieces);
+    } finally {
+      share.release();
+    }
+  }
+
+  async #keep(t: TableData, pieces: readonly RowPiece[]): Promise<{ added: number; unsealedRows: number }> {
+    const added = pieces.reduce((sum, p) => sum + p.rows, 0);
     const w = await this.#waiting(t);
-    if (w.rows + rows.length > MAX_UNSEALED) {
+    if (w.rows + added > MAX_UNSEALED) {
       throw new TuttiError(
         'BACKPRESSURE',
         `${w.rows} rows of ${t.id} wait to be sealed; ${MAX_UNSEALED} is the limit.${w.error === null ? '' : ` ${w.error}`}`,
@@ -76,11 +100,16 @@ export class RealtimeRows {
       );
     }
     // Counted before they are there, so that two requests at once do not pass the limit together.
-    w.rows += rows.length;
+    w.rows += added;
     try {
-      await w.lane.add(bodies);
+      const chars = charsOf(pieces);
+      if (chars <= COMMIT_CHARS) await w.lane.add({ bodies: pieces.map((p) => rowBody(t.schema, p.rows, { lines: p.lines })), chars });
+      else {
+        const { parts, remove } = await this.#stored.putParts(t.id, pieces);
+        await w.lane.add({ bodies: [rowBody(t.schema, added, { parts })], chars: 0, remove });
+      }
     } catch (e) {
-      w.rows -= rows.length;
+      w.rows -= added;
       // Nobody knows whether they are there: counted anew.
       if (isTuttiError(e) && e.code !== 'INVALID_INPUT') this.forget(t.id);
       throw e;
@@ -91,40 +120,50 @@ export class RealtimeRows {
       w.full = true;
       this.#sealLater(t.id);
     }
-    return { added: rows.length, unsealedRows: w.rows };
+    return { added, unsealedRows: w.rows };
   }
 
-  /** One segment for each schema that the rows were checked against; more where they are very many. */
-  async seal(t: TableData): Promise<{ segments: string[]; rows: number }> {
+  /** One segment for each schema that the rows were checked against; more where they are very many. Who asks while others wait for one shares theirs. */
+  async seal(t: TableData): Promise<Sealed> {
     const w = await this.#waiting(t);
-    return w.sealing.pass(async () => {
-      const segments: string[] = [];
-      // What comes meanwhile is for the next seal, or this one might never end.
-      const until = w.last;
-      let rows = 0;
-      try {
-        for (;;) {
-          const { items, more } = await this.#next(t.id, until);
-          for (const part of bySchema(items)) {
-            segments.push(await this.#sealItems(t, w, part));
-            const sealed = countRows(part);
-            rows += sealed;
-            w.rows = Math.max(0, w.rows - sealed);
-          }
-          if (!more) break;
+    return (w.coming ??= w.sealing.pass(async () => {
+      // After the assignment above, also where nobody had to wait.
+      await Promise.resolve();
+      w.coming = null;
+      return await this.#seal(t, w);
+    }));
+  }
+
+  async #seal(t: TableData, w: Waiting): Promise<Sealed> {
+    const segments: string[] = [];
+    // What comes meanwhile is for the next seal, or this one might never end.
+    const until = w.last;
+    let rows = 0;
+    try {
+      for (let more = true; more; ) {
+        const lines = path.join(this.#o.tempFolder, `rows-${this.#o.uuid()}.json`);
+        try {
+          const gathered = await this.#stored.gather(t.id, until, lines);
+          if (gathered === null) break;
+          segments.push(await this.#sealItems(t, w, gathered, lines));
+          rows += gathered.rows;
+          w.rows = Math.max(0, w.rows - gathered.rows);
+          ({ more } = gathered);
+        } finally {
+          await rm(lines, { force: true });
         }
-        w.error = null;
-        w.full = false;
-        if (w.rows === 0) disarm(w);
-        return { segments, rows };
-      } catch (e) {
-        w.full = false;
-        w.error = `The rows could not be sealed: ${e instanceof Error ? e.message.split('\n')[0] : String(e)}`;
-        disarm(w);
-        this.#arm(t.id, w, RETRY_MS);
-        throw e;
       }
-    });
+      w.error = null;
+      w.full = false;
+      if (w.rows === 0) disarm(w);
+      return { segments, rows };
+    } catch (e) {
+      w.full = false;
+      w.error = `The rows could not be sealed: ${e instanceof Error ? e.message.split('\n')[0] : String(e)}`;
+      disarm(w);
+      this.#arm(t.id, w, RETRY_MS);
+      throw e;
+    }
   }
 
   async state(t: TableData): Promise<{ rows: number; error: string | null }> {
@@ -181,39 +220,28 @@ export class RealtimeRows {
       cancel: () => {},
       armed: false,
       sealing: new Gate(1),
-      lane: new ItemLane((bodies) => this.#put(t.id, w, bodies)),
+      coming: null,
+      lane: new ItemLane((bodies, remove) => this.#put(t.id, w, bodies, remove)),
       full: false,
     };
-    for (let after: string | undefined; ; ) {
-      const items = await this.#o.resources.items(t.id, { prefix: ROWS_PREFIX, after, limit: PAGE });
-      for (const i of items) w.last = Math.max(w.last, rowNumber(i.key));
-      w.rows += countRows(items);
-      if (items.length < PAGE) return w;
-      after = items.at(-1)?.key;
-    }
-  }
-
-  /** The oldest items up to a number, as many as one segment takes. */
-  async #next(id: string, until: number): Promise<{ items: ResourceItem[]; more: boolean }> {
-    const items: ResourceItem[] = [];
-    let chars = 0;
-    for (;;) {
-      const page = await this.#o.resources.items(id, { prefix: ROWS_PREFIX, after: items.at(-1)?.key, limit: PAGE });
-      for (const i of page) {
-        if (rowNumber(i.key) > until) return { items, more: false };
-        items.push(i);
-        chars += rowItem(i).chars;
+    const parts = new Set<string>();
+    for await (const items of this.#stored.pages(t.id, ROWS_PREFIX)) {
+      for (const i of items) {
+        const item = rowItem(i);
+        w.last = Math.max(w.last, rowNumber(i.key));
+        w.rows += item.rows;
+        if (item.parts !== undefined) parts.add(item.parts);
       }
-      if (page.length < PAGE) return { items, more: false };
-      if (items.length >= SEAL_ITEMS || chars >= SEAL_CHARS) return { items, more: true };
     }
+    await this.#stored.dropParts(t.id, parts);
+    return w;
   }
 
-  async #put(id: string, w: Waiting, bodies: readonly Json[]): Promise<void> {
+  async #put(id: string, w: Waiting, bodies: readonly Json[], remove: readonly ItemRemoval[]): Promise<void> {
     // By the clock, so that a number is not given again when all items have gone and the process has started anew.
     const first = Math.max(w.last + 1, this.#o.now() * 1000);
     w.last = first + bodies.length - 1;
-    await this.#o.resources.change(id, { put: bodies.map((body, i) => ({ key: rowKey(first + i), body, expect: null })) });
+    await this.#o.resources.change(id, { put: bodies.map((body, i) => ({ key: rowKey(first + i), body, expect: null })), remove });
   }
 
   #arm(id: string, w: Waiting, ms: number): void {
@@ -239,38 +267,31 @@ export class RealtimeRows {
     void sealing.finally(() => this.#running.delete(sealing));
   }
 
-  async #sealItems(t: TableData, w: Waiting, items: readonly ResourceItem[]): Promise<string> {
+  async #sealItems(t: TableData, w: Waiting, gathered: Gathered, lines: string): Promise<string> {
     const { segments, duck } = this.#o;
-    const { columns, schemaVersion, timeColumn } = rowItem(items[0]);
-    const name = `rows-${items[0].key.slice(ROWS_PREFIX.length)}-${this.#o.uuid().slice(0, 8)}`;
-    mkdirSync(this.#o.tempFolder, { recursive: true });
-    const lines = path.join(this.#o.tempFolder, `${name}.json`);
-    try {
-      await pipeline(Readable.from(linesOf(items)), createWriteStream(lines));
-      const schema = { version: schemaVersion, columns, timeColumn, changes: [] };
-      const texts = columns.map((c, i) => `c${i}: '${c.type.endsWith('[]') ? 'VARCHAR[]' : 'VARCHAR'}'`).join(', ');
-      const cells = columns.map((c, i) => `CAST(c${i} AS ${c.type}) AS ${quoteName(c.name)}`).join(', ');
-      const select = `SELECT ${cells} FROM read_json(${quotePath(lines)}, format = 'newline_delimited', maximum_object_size = 2097152, columns = {${texts}})`;
-      const file = await duck.session((session) => segments.write({ ...t, schema }, { name, select, session }));
-      if (file === null || file.rows !== countRows(items)) throw new Error(`${file?.rows ?? 0} of ${countRows(items)} rows were written.`);
-      const segment = segments.segment(file, { schemaVersion, swap: await segments.currentSwap(t.id), lineage: { sealed: file.rows } });
-      const put = segments.changes({ put: [{ name, segment }] }).put ?? [];
-      await w.lane.alone(() => this.#change(t.id, name, put, items, file.file));
-      return name;
-    } finally {
-      await rm(lines, { force: true });
-    }
+    const { columns, schemaVersion, timeColumn } = gathered.of;
+    const name = `rows-${gathered.key.slice(ROWS_PREFIX.length)}-${this.#o.uuid().slice(0, 8)}`;
+    const schema = { version: schemaVersion, columns, timeColumn, changes: [] };
+    const texts = columns.map((c, i) => `c${i}: '${c.type.endsWith('[]') ? 'VARCHAR[]' : 'VARCHAR'}'`).join(', ');
+    const cells = columns.map((c, i) => `CAST(c${i} AS ${c.type}) AS ${quoteName(c.name)}`).join(', ');
+    const select = `SELECT ${cells} FROM read_json(${quotePath(lines)}, format = 'newline_delimited', maximum_object_size = 2097152, columns = {${texts}})`;
+    const file = await duck.session((session) => segments.write({ ...t, schema }, { name, select, session }));
+    if (file === null || file.rows !== gathered.rows) throw new Error(`${file?.rows ?? 0} of ${gathered.rows} rows were written.`);
+    const segment = segments.segment(file, { schemaVersion, swap: await segments.currentSwap(t.id), lineage: { sealed: file.rows } });
+    const put = segments.changes({ put: [{ name, segment }] }).put ?? [];
+    await w.lane.alone(() => this.#change(t.id, name, { put, remove: gathered.items }, file));
+    return name;
   }
 
   /** A change that fails leaves a file that no item names, unless it came to pass all the same. */
-  async #change(id: string, name: string, put: NonNullable<ResourceChanges['put']>, items: readonly ResourceItem[], file: string): Promise<void> {
+  async #change(id: string, name: string, changes: ResourceChanges, file: SegmentFile): Promise<void> {
     const { resources, segments } = this.#o;
     try {
-      await resources.change(id, { put, remove: items.map((i) => ({ key: i.key, expect: i.version })) });
+      await resources.change(id, changes);
     } catch (e) {
       const there = await resources.item(id, SEGMENT_PREFIX + name);
       if (there !== null) return;
-      if (isTuttiError(e) && (e.code === 'CONFLICT' || e.code === 'NOT_FOUND')) await rm(segments.pathOf({ file }), { force: true });
+      if (isTuttiError(e) && (e.code === 'CONFLICT' || e.code === 'NOT_FOUND')) await rm(segments.pathOf(file), { force: true });
       throw e;
     }
   }
@@ -281,24 +302,4 @@ function disarm(w: Waiting): void {
   w.armed = false;
 }
 
-const countRows = (items: readonly ResourceItem[]): number => items.reduce((sum, i) => sum + rowItem(i).rows.length, 0);
-
-/** Items side by side that have the same schema. */
-function bySchema(items: readonly ResourceItem[]): ResourceItem[][] {
-  const parts: ResourceItem[][] = [];
-  let version: number | null = null;
-  for (const i of items) {
-    const of = rowItem(i).schemaVersion;
-    if (of === version) parts[parts.length - 1].push(i);
-    else parts.push([i]);
-    version = of;
-  }
-  return parts;
-}
-
-function* linesOf(items: readonly ResourceItem[]): Generator<string> {
-  for (const i of items) {
-    const lines = rowItem(i).rows.map((row) => `{${row.flatMap((cell, c) => (cell === null ? [] : [`"c${c}":${JSON.stringify(cell)}`])).join(',')}}\n`);
-    yield lines.join('');
-  }
-}
+const charsOf = (pieces: readonly RowPiece[]): number => pieces.reduce((sum, p) => sum + p.lines.length, 0);

@@ -1,14 +1,21 @@
 /** One query of a caller, as it is carried out in a process of its own. */
+import path from 'node:path';
 import { TuttiError } from '../core/errors.ts';
 import type { Duck, DuckResult } from './duckdb.ts';
 import { guardSelect } from './sql-guard.ts';
-import { quoteName } from './sql-text.ts';
+import { quoteName, quotePaths } from './sql-text.ts';
+
+/** Files of the same columns: `SELECT …` of what is in them; without files it is the whole of it. */
+export interface QuerySource {
+  select: string;
+  files: string[];
+}
 
 export interface QueryJob {
-  /** What can be seen: nothing but these files. */
-  files: string[];
-  /** The table, as a SELECT over its files. */
-  select: string;
+  /** Paths of files begin there. */
+  folder: string;
+  /** The table: all of these. Nothing but their files can be seen. */
+  sources: QuerySource[];
   /** Under which it goes. */
   names: string[];
   sql: string;
@@ -19,9 +26,10 @@ export interface QueryJob {
 
 /** Throws INVALID_INPUT with DuckDB's words for what is wrong with the text. */
 export async function runQuery(duck: Duck, job: QueryJob): Promise<DuckResult> {
+  const pathOf = (file: string): string => path.join(job.folder, file);
   try {
     return await duck.sandbox(
-      { files: job.files },
+      { files: job.sources.flatMap((s) => s.files.map(pathOf)) },
       async (s) => {
         await guardSelect(s, job.sql, job.names);
         return await s.only(job.sql, async (prepared, { StatementType }) => {
@@ -32,7 +40,8 @@ export async function runQuery(duck: Duck, job: QueryJob): Promise<DuckResult> {
       },
       {
         before: async (s) => {
-          for (const name of job.names) await s.run(`CREATE VIEW ${quoteName(name)} AS ${job.select}`);
+          const select = selectSources(job.sources, pathOf);
+          for (const name of job.names) await s.run(`CREATE VIEW ${quoteName(name)} AS ${select}`);
         },
       },
     );
@@ -40,6 +49,11 @@ export async function runQuery(duck: Duck, job: QueryJob): Promise<DuckResult> {
     throw asInvalid(e);
   }
 }
+
+export const selectSources = (sources: readonly QuerySource[], pathOf: (file: string) => string): string =>
+  sources
+    .map(({ select, files }) => (files.length === 0 ? select : `${select} FROM read_parquet(${quotePaths(files.map(pathOf))}, union_by_name = false)`))
+    .join('\nUNION ALL\n');
 
 /** DuckDB's errors of a stranger's SQL are the stranger's; ours are ours. */
 function asInvalid(e: unknown): unknown {

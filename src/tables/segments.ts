@@ -10,6 +10,7 @@ import { TuttiError } from '../core/errors.ts';
 import type { Resource, ResourceChanges, ResourceItem, Resources } from '../engine/resource-port.ts';
 import { timeMs } from './column-types.ts';
 import type { Duck, DuckSession } from './duckdb.ts';
+import { Gate } from './gate.ts';
 import { quoteName, quotePath } from './sql-text.ts';
 import { currentSchema, SCHEMA_KEY } from './table-schema.ts';
 import { TABLE_KIND, type TableSchema, type TableType } from './tables.ts';
@@ -21,6 +22,8 @@ export const SWAP_KEY = 'current-swap';
 
 const SEGMENT_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$/;
 const PAGE = 10_000;
+/** Segments read at one go where all are: three milliseconds. */
+const SCAN_PAGE = 1000;
 /** How long a replaced file stays, for readers that know of it and have not opened it yet. */
 export const GARBAGE_GRACE_MS = 10 * 60_000;
 /** Files that no item names may be the work of a batch that has not ended yet. */
@@ -71,11 +74,15 @@ export interface SegmentsOptions {
   resources: Resources;
   now(): number;
   uuid(): string;
+  /** Runs `fn` in the next turn of the event loop. */
+  soon(fn: () => void): void;
 }
 
 export class Segments {
   readonly folder: string;
   readonly #o: SegmentsOptions;
+  /** One page in a turn of the event loop, however many want theirs. */
+  readonly #scanning = new Gate(1);
   /** Files that somebody reads, with how many do. */
   readonly #read = new Map<string, number>();
 
@@ -171,7 +178,7 @@ export class Segments {
   async all(id: string): Promise<StoredSegment[]> {
     let before = await this.#scan(id);
     // One page is one instant. Of several, only two equal looks say that nothing came or went between the pages.
-    for (let tries = 0; before.length >= PAGE; tries++) {
+    for (let tries = 0; before.length >= SCAN_PAGE; tries++) {
       const again = await this.#scan(id);
       if (same(before, again)) return again;
       if (tries >= 10) throw new TuttiError('CONFLICT', `The segments of ${id} change faster than they can be listed.`);
@@ -278,9 +285,13 @@ export class Segments {
   async #scan(id: string): Promise<StoredSegment[]> {
     const found: StoredSegment[] = [];
     for (let after: string | undefined; ; after = found.at(-1)?.name) {
-      const page = await this.page(id, { after });
+      const page = await this.#scanning.pass(async () => {
+        const some = await this.page(id, { after, limit: SCAN_PAGE });
+        if (some.length === SCAN_PAGE) await new Promise<void>((resolve) => this.#o.soon(resolve));
+        return some;
+      });
       for (const s of page) found.push(s);
-      if (page.length < PAGE) return found;
+      if (page.length < SCAN_PAGE) return found;
     }
   }
 }

@@ -2,10 +2,12 @@
 import { pathToFileURL } from 'node:url';
 import type { Json, JsonObject } from '../core/definition.ts';
 import { TuttiError } from '../core/errors.ts';
+import { KeyedLock } from '../core/keyed-lock.ts';
 import { showValue } from '../core/show-value.ts';
 import type { Plans } from '../engine/plan-views.ts';
 import type { Caller, Resource, ResourceKind, Resources } from '../engine/resource-port.ts';
 import type { Duck } from './duckdb.ts';
+import { Gate } from './gate.ts';
 import type { QueryProcesses } from './query-processes.ts';
 import { RealtimeRows } from './realtime-rows.ts';
 import { bodyOf, dataOf, type Segments, type StoredSegment, type TableBody, type TableData } from './segments.ts';
@@ -17,6 +19,7 @@ import { queryTable } from './table-query.ts';
 import { type OwnedSchedules, TableSchedules } from './table-schedules.ts';
 import { readSchema, SCHEMA_KEY } from './table-schema.ts';
 import {
+  type NewRows,
   type NewTable,
   type QueryResult,
   type SegmentPage,
@@ -43,12 +46,17 @@ export interface TableServiceOptions {
   now(): number;
   uuid(): string;
   timer(ms: number, fn: () => void): () => void;
+  /** Runs `fn` in the next turn of the event loop. */
+  soon(fn: () => void): void;
   log(level: 'warn' | 'error', message: string, details: Record<string, unknown>): void;
   /** Between two sweeps of files. Default 10 min. */
   sweepMs?: number;
 }
 
 const SWEEP_MS = 10 * 60_000;
+/** Configs whose settings task types look at, some of them with DuckDB, and those that may wait for that. */
+const CHECKS_AT_ONCE = 4;
+const CHECKS_WAITING = 64;
 
 export class TableService implements Tables {
   /** For the engine. */
@@ -57,6 +65,9 @@ export class TableService implements Tables {
   readonly #rows: RealtimeRows;
   readonly #schedules: TableSchedules;
   readonly #checks: ConfigChecks;
+  readonly #checking = new Gate(CHECKS_AT_ONCE, CHECKS_WAITING);
+  /** Config and schedules of a table change together: of two at once, one's config could stay with the other's schedules. */
+  readonly #changes = new KeyedLock();
   #cancelSweep = (): void => {};
   #sweeping: Promise<void> = Promise.resolve();
   #closed = false;
@@ -109,9 +120,8 @@ export class TableService implements Tables {
     // With no settings first: task types look at the table's schema to say what is wrong with theirs.
     let resource = await this.#o.resources.create({ id, kind: TABLE_KIND, body: body({}) });
     try {
-      await checkSettings(config, id, this.#checks);
-      resource = await this.#o.resources.update(id, { body: body(config), expect: resource.version });
-      await this.#schedules.follow(id, config);
+      await this.#checking.pass(() => checkSettings(config, id, this.#checks));
+      resource = await this.#store(resource, body(config), config);
     } catch (e) {
       await this.#o.resources.remove(id);
       throw e;
@@ -159,18 +169,27 @@ export class TableService implements Tables {
     const r = await this.#find(table);
     const data = await this.#data(r);
     const kept = readConfig(config, data.schema, this.#checks);
-    await checkSettings(kept, r.id, this.#checks);
-    const updated = await this.#o.resources.update(r.id, { body: { ...bodyOf(r), config: kept } satisfies TableBody as unknown as Json, expect: r.version });
-    await this.#schedules.follow(r.id, kept);
+    await this.#checking.pass(() => checkSettings(kept, r.id, this.#checks));
+    const updated = await this.#store(r, { ...bodyOf(r), config: kept } satisfies TableBody as unknown as Json, kept);
     return viewOf(updated, { ...data, config: kept });
+  }
+
+  #store(r: Resource, body: Json, config: JsonObject): Promise<Resource> {
+    return this.#changes.locked(r.id, async () => {
+      const updated = await this.#o.resources.update(r.id, { body, expect: r.version });
+      await this.#schedules.follow(r.id, config);
+      return updated;
+    });
   }
 
   async drop(table: string, { ignoreActiveTasks = false }: { ignoreActiveTasks?: boolean } = {}): Promise<{ id: string }> {
     const { id } = await this.#find(table);
-    if (!ignoreActiveTasks) await this.#refuseActive(id);
-    // A crash behind this line leaves a table without its schedules: the next start brings them back.
-    await this.#schedules.drop(id);
-    await this.#o.resources.remove(id);
+    await this.#changes.locked(id, async () => {
+      if (!ignoreActiveTasks) await this.#refuseActive(id);
+      // A crash behind this line leaves a table without its schedules: the next start brings them back.
+      await this.#schedules.drop(id);
+      await this.#o.resources.remove(id);
+    });
     return { id };
   }
 
@@ -183,7 +202,7 @@ export class TableService implements Tables {
     return { segments: page.map((s) => this.#segmentView(s, swap)), next: found.length > limit ? (page.at(-1)?.name ?? null) : null };
   }
 
-  async addRows(table: string, rows: readonly unknown[]): Promise<{ added: number; unsealedRows: number }> {
+  async addRows(table: string, rows: NewRows): Promise<{ added: number; unsealedRows: number }> {
     const data = await this.#realtime(table);
     // Rows that could never become a segment are not taken.
     await this.#o.duck.ready();

@@ -94,6 +94,8 @@ export const QUERY_ROWS = { default: 10_000, max: 100_000 } as const;
 export const SEGMENTS_PAGE = { default: 100, max: 1000 } as const;
 /** Most rows of one request. */
 export const MAX_ROWS = 100_000;
+/** Objects by the names of columns; those that come one after the other are checked as they come. */
+export type NewRows = readonly unknown[] | AsyncIterable<unknown>;
 
 /**
  * The door to tables. A table goes by its id (`trips_OFFLINE`) or, where it is the only one of its name, by its name (`trips`).
@@ -114,8 +116,11 @@ export interface Tables {
   /** With its plans, segments and files. Throws ILLEGAL_STATE while subtasks of its plans run, unless they are to be ignored. */
   drop(table: string, o?: { ignoreActiveTasks?: boolean }): Promise<{ id: string }>;
   segments(table: string, q?: { after?: string; limit?: number }): Promise<SegmentPage>;
-  /** All of them or none, kept when it resolves. Throws ILLEGAL_STATE (an OFFLINE table). */
-  addRows(table: string, rows: readonly unknown[]): Promise<{ added: number; unsealedRows: number }>;
+  /**
+   * All of them or none, kept when it resolves. Throws ILLEGAL_STATE (an OFFLINE table); BACKPRESSURE: too many wait to be sealed, or are
+   * in work with other calls.
+   */
+  addRows(table: string, rows: NewRows): Promise<{ added: number; unsealedRows: number }>;
   /** Turns what was added so far into segments now. Throws ILLEGAL_STATE (an OFFLINE table). */
   seal(table: string): Promise<{ segments: string[]; rows: number }>;
   /** One SELECT over the visible segments. */

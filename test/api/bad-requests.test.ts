@@ -19,6 +19,48 @@ test('a body that is not JSON is INVALID_JSON', async () => {
   }
 });
 
+test('a header that cannot be sent is INTERNAL in the words of the registry, not in those of the framework', async () => {
+  await using s = await fakeServer();
+  const submit = s.engine.trySubmit.bind(s.engine);
+  // Becomes part of Location.
+  s.engine.trySubmit = async (r) => ({ ...(await submit(r)), id: 'a\nb' });
+  const { status, json, text, headers } = await s.ask('/v1/tasks', { method: 'POST', body: ORDER });
+  assert.equal(status, 500);
+  assert.deepEqual([json?.error?.code, json?.error?.request_id], ['INTERNAL', headers['x-request-id']], text);
+  assert.equal(headers['x-content-type-options'], 'nosniff');
+  assert.equal(headers['location'], undefined);
+  assert.equal(JSON.stringify(s.log).includes('location'), true, 'the log says which');
+});
+
+test('a body that is not UTF-8 is INVALID_JSON, and nothing of it is replaced and stored', async () => {
+  await using s = await fakeServer();
+  const before = Buffer.from('{"name":"order_fulfillment","namespace":"orders","context":{"s":"');
+  // No sequence at all, one that is cut off, a surrogate, one that is longer than need be.
+  for (const bytes of [
+    [0xff, 0xfe],
+    [0xe2, 0x82],
+    [0xed, 0xa0, 0x80],
+    [0xc0, 0xaf],
+  ]) {
+    const { status, json } = await s.ask('/v1/tasks', { method: 'POST', body: Buffer.concat([before, Buffer.from(bytes), Buffer.from('"}}')]) });
+    assert.deepEqual([status, json.error.code, json.error.field], [400, 'INVALID_JSON', 'body']);
+    assert.match(json.error.message, /not UTF-8/);
+  }
+  assert.equal(s.engine.tasks.size, 0);
+  const whole = await s.ask('/v1/tasks', { method: 'POST', body: Buffer.concat([before, Buffer.from('€😀'), Buffer.from('"}}')]) });
+  assert.deepEqual([whole.status, whole.json.context], [201, { s: '€😀' }]);
+});
+
+test('a body in an encoding is 415, and says which header is in the way', async () => {
+  await using s = await fakeServer();
+  for (const type of ['application/json', 'application/x-ndjson']) {
+    const { status, json } = await s.ask('/v1/trees', { method: 'POST', body: '{}', headers: { 'content-type': type, 'content-encoding': 'gzip' } });
+    assert.deepEqual([status, json.error.code, json.error.field], [415, 'UNSUPPORTED_MEDIA_TYPE', 'content-encoding']);
+  }
+  assert.equal((await s.ask('/v1/tasks', { method: 'POST', body: ORDER, headers: { 'content-encoding': 'identity' } })).status, 201);
+  assert.equal((await s.ask('/v1/tasks', { headers: { 'content-encoding': 'gzip' } })).status, 200, 'without a body it says nothing');
+});
+
 test('another content type, or none with a body, is 415', async () => {
   await using s = await fakeServer();
   for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/xml', 'multipart/form-data; boundary=x', 'nonsense']) {

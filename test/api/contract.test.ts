@@ -122,3 +122,17 @@ test('the pages of the explorer need nothing from elsewhere', async () => {
   assert.match(headers['content-security-policy'] as string, /default-src 'self'/);
   for (const [, path] of text.matchAll(/(?:src|href)="\.\/(static\/[^"]+)"/g)) assert.equal((await s.ask(`/docs/${path}`)).status, 200, path);
 });
+
+test('a page of the explorer that is not there is refused in our words, and HEAD says how long one is that is', async () => {
+  await using s = await fakeServer();
+  const none = await s.ask('/docs/static/none.js');
+  assert.equal(none.status, 404);
+  assert.equal(none.json.error.code, 'NOT_FOUND');
+  assert.equal(none.json.error.request_id, none.headers['x-request-id']);
+  const [head, page] = [await s.ask('/docs/static/swagger-ui.css', { method: 'HEAD' }), await s.ask('/docs/static/swagger-ui.css')];
+  assert.equal(head.text, '');
+  assert.equal(Number(head.headers['content-length']), Buffer.byteLength(page.text));
+  const again = await s.ask('/docs/static/swagger-ui.css', { headers: { 'if-none-match': String(page.headers['etag']) } });
+  assert.equal(again.status, 304);
+  assert.equal(again.headers['x-content-type-options'], 'nosniff');
+});

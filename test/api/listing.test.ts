@@ -9,15 +9,32 @@ test('pages by cursor, 25 at a time by default, with a Link to the next', async 
   for (let i = 0; i < 30; i++) await s.create();
   const first = await s.ask('/v1/tasks');
   assert.equal(first.json.tasks.length, 25);
-  assert.equal(first.json.pagination, null);
+  assert.deepEqual(first.json.pagination, {
+    page: 1,
+    per_page: 25,
+    total_count: 30,
+    total_count_capped: false,
+    total_pages: 2,
+    has_next: true,
+    has_previous: false,
+  });
   const [, next] = /^<(.*)>; rel="next"$/.exec(first.headers.link as string)!;
   assert.equal(next, `/v1/tasks?cursor=${first.json.next_cursor}`);
   const second = await s.ask(next);
   assert.equal(second.json.tasks.length, 5);
+  assert.equal(second.json.pagination, null, 'what follows a cursor is not counted');
   assert.equal(second.json.next_cursor, null);
   assert.equal(second.headers.link, undefined);
   const ids = [...first.json.tasks, ...second.json.tasks].map((t: { task_uuid: string }) => t.task_uuid);
   assert.equal(new Set(ids).size, 30);
+});
+
+test('limit without a cursor is the size of page 1', async () => {
+  await using s = await fakeServer();
+  for (let i = 0; i < 3; i++) await s.create();
+  const { json, headers } = await s.ask('/v1/tasks?limit=2');
+  assert.deepEqual([json.tasks.length, json.pagination.per_page, json.pagination.total_count], [2, 2, 3]);
+  assert.equal(headers.link, `</v1/tasks?limit=2&cursor=${json.next_cursor}>; rel="next"`);
 });
 
 test('page 2 of 30 by tens has neighbours (row 85)', async () => {
@@ -52,6 +69,11 @@ for (const [query, field] of [
   ['limit=101', 'limit'],
   ['limit=0', 'limit'],
   ['limit=', 'limit'],
+  ['limit=1e1', 'limit'],
+  ['limit=0x10', 'limit'],
+  ['limit=%2010', 'limit'],
+  ['limit=10.0', 'limit'],
+  ['page=%2B1', 'page'],
   ['status=completed', 'status'],
   ['stauts=error', 'stauts'],
   ['cursor=', 'cursor'],

@@ -33,7 +33,7 @@ test('the text is well formed: each metric once, with HELP and TYPE before its s
       continue;
     }
     if (line.startsWith('# TYPE ')) {
-      assert.match(line, new RegExp(`^# TYPE ${current} (gauge|counter|histogram)$`));
+      assert.match(line, new RegExp(`^# TYPE ${current} (gauge|counter|histogram|summary)$`));
       continue;
     }
     assert.match(line, new RegExp(`^${current}(_bucket|_sum|_count)?(\\{\\w+="[^"]*"(,\\w+="[^"]*")*\\})? [\\d.e+-]+$`));

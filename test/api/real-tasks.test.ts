@@ -51,6 +51,34 @@ test('the call of the readme, as curl makes it, with a key configured and an emp
   assert.equal(outcome.state, 'complete');
 });
 
+test('POST answers with the context as it was stored, and with the steps where they are asked for, as GET does', async () => {
+  await using s = await realServer();
+  const bare = await s.ask('/v1/tasks', post(ORDER));
+  assert.deepEqual(bare.json.context, { order_id: 'A1', amount: 12 }, 'with what the schema adds');
+  assert.equal('steps' in bare.json, false);
+  const { status, json } = await s.ask('/v1/tasks?steps=true', post(GATED));
+  assert.equal(status, 201);
+  const { json: read } = await s.ask(`/v1/tasks/${json.task_uuid}`);
+  assert.deepEqual(Object.keys(json), Object.keys(read));
+  assert.deepEqual(
+    json.steps.map((x: { name: string; step_uuid: string }) => [x.name, x.step_uuid]),
+    read.steps.map((x: { name: string; step_uuid: string }) => [x.name, x.step_uuid]),
+  );
+  const refused = await s.ask('/v1/tasks?steps=yes', post(ORDER));
+  assert.deepEqual([refused.status, refused.json.error.field], [400, 'steps']);
+  assert.equal(await total(s), 2, 'and nothing was stored for it');
+});
+
+test('a version that is none is 400, not a template that is missing', async () => {
+  await using s = await realServer();
+  for (const version of ['banana', '1', '1.0', 'v1.0.0', '01.0.0']) {
+    const { status, json } = await s.ask('/v1/tasks', post({ ...ORDER, version }));
+    assert.deepEqual([status, json.error.code, json.error.field], [400, 'INVALID_INPUT', 'version'], version);
+    assert.match(json.error.message, /^version must be a semantic version such as 1\.0\.0$/);
+  }
+  assert.equal(await total(s), 0);
+});
+
 test('row 119: right after POST the task is past pending', async () => {
   await using s = await realServer();
   const id = await s.create(GATED);
@@ -181,10 +209,16 @@ test('row 83 with our correction: a running task is cancelled at once with its r
     assert.equal(step.current_state, 'cancelled');
     assert.match(step.error.message, /wrong order/);
   }
-  assert.equal((await s.ask(`/v1/tasks/${id}`, { method: 'DELETE' })).status, 409);
+  const again = await s.ask(`/v1/tasks/${id}`, { method: 'DELETE' });
+  assert.deepEqual([again.status, again.json.error.details], [409, { state: 'cancelled', legal: ['purge', 'copy', 'archive'] }]);
   const done = await s.create(ORDER);
   await s.ended(done);
-  assert.equal((await s.ask(`/v1/tasks/${done}`, { method: 'DELETE' })).status, 409);
+  const late = await s.ask(`/v1/tasks/${done}`, { method: 'DELETE' });
+  assert.deepEqual([late.status, late.json.error.details], [409, { state: 'complete', legal: ['purge', 'copy', 'link', 'archive'] }]);
+  const raced = await s.create(GATED);
+  const both = await Promise.all([1, 2].map(() => s.ask(`/v1/tasks/${raced}`, { method: 'DELETE' })));
+  const lost = both.find((a) => a.status === 409);
+  assert.deepEqual(lost?.json.error.details, { state: 'cancelled', legal: ['purge', 'copy', 'archive'] }, 'and where both came at once');
   const silent = await s.create(GATED);
   assert.equal((await s.ask(`/v1/tasks/${silent}`, { method: 'DELETE' })).json.error.message, 'Cancelled by user');
 });

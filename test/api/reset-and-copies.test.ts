@@ -110,11 +110,11 @@ test('POST mixed links the steps that are named; without them it is refused', as
   assert.equal((await post(`/v1/tasks/${id}/copy`, { link: ['first'] })).status, 400);
 });
 
-test('save: false answers with the elements, in REST and on the command line', async () => {
+test('save: false answers with the elements, in REST and on the command line, and POST /v1/trees takes them as they are (row 76)', async () => {
   const id = await completed();
   const answer = await post(`/v1/tasks/${id}/copy`, { element: 'second', include_dependencies: true, save: false });
   assert.equal(answer.status, 200);
-  const { elements } = answer.json as { elements: { name: string }[] };
+  const elements = answer.json as { name: string }[];
   assert.deepEqual(
     elements.map((e) => e.name),
     ['first', 'second'],
@@ -122,6 +122,9 @@ test('save: false answers with the elements, in REST and on the command line', a
   const shown = await cli(['copy', id, '--element', 'second', '--with-dependencies', '--no-save'], { url });
   assert.equal(shown.code, 0, shown.err);
   assert.deepEqual(JSON.parse(shown.out), elements);
+  const made = await post('/v1/trees', answer.json);
+  assert.equal(made.status, 201, JSON.stringify(made.json));
+  assert.equal((await (await served.tutti.get((made.json as { task_uuid: string }).task_uuid)).done()).state, 'complete');
 });
 
 test('tutti copy makes each mode; what it is given wrongly is bad usage', async () => {

@@ -48,6 +48,45 @@ test('an array of elements is a task: 201, its address, roots and ids', async ()
   assert.deepEqual(steps[0].params, { executor_id: 'noop' });
 });
 
+test('a dependency is shown by the id of its step, with its type (rows 2 and 14)', async () => {
+  await using s = await treeServer();
+  const sent = [noop('a', { id: 'A' }), noop('b'), noop('c', { dependencies: ['a', { name: 'b', required: false, type: 'order' }] })];
+  const { json } = await s.ask('/v1/trees', post(sent));
+  await s.ended(json.task_uuid);
+  const shown = [
+    { id: 'A', name: 'a', required: true, type: 'result' },
+    { id: json.elements.b, name: 'b', required: false, type: 'order' },
+  ];
+  assert.deepEqual((await s.ask(`/v1/tasks/${json.task_uuid}/workflow_steps/c`)).json.dependencies, shown);
+  assert.deepEqual((await s.ask(`/v1/tasks/${json.task_uuid}`)).json.steps[2].dependencies, shown);
+  const { json: copy } = await s.ask(`/v1/tasks/${json.task_uuid}/copy`, post({}));
+  const copied = (await s.ask(`/v1/tasks/${copy.task_uuid}/workflow_steps`)).json as { id: string; dependencies: object[] }[];
+  assert.deepEqual(copied[2].dependencies, [
+    { ...shown[0], id: copied[0].id },
+    { ...shown[1], id: copied[1].id },
+  ]);
+  const order = await s.create({ name: 'order_fulfillment', namespace: 'orders' });
+  const [first, second] = (await s.ask(`/v1/tasks/${order}/workflow_steps`)).json as { id: string; name: string; dependencies: object[] }[];
+  assert.deepEqual(second.dependencies, [{ id: first.id, name: first.name, required: true, type: 'result' }]);
+});
+
+test('what address and body say differently is 400, and what they say alike is taken', async () => {
+  await using s = await treeServer();
+  for (const [query, said] of [
+    ['key=k', { key: 'other' }],
+    ['priority=1', { priority: 2 }],
+    ['execute=false', { execute: true }],
+    ['tag=a,b', { tags: ['a'] }],
+  ] as const) {
+    const { status, json } = await s.ask(`/v1/trees?${query}`, post({ tasks: [noop('a')], ...said }));
+    const [field] = Object.keys(said);
+    assert.deepEqual([status, json.error.code, json.error.field], [400, 'INVALID_INPUT', field]);
+    assert.match(json.error.message, /in the address and .* in the body differ$/);
+  }
+  const { status, json } = await s.ask('/v1/trees?key=k&tag=a,b&priority=1', post({ tasks: [noop('a')], key: 'k', tags: ['a', 'b'] }));
+  assert.deepEqual([status, json.key, json.tags, json.priority], [201, 'k', ['a', 'b'], 1]);
+});
+
 test('every step route takes a supplied id; /v1/steps finds it without its task', async () => {
   await using s = await treeServer();
   const id = 'my / odd % id';

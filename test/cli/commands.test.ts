@@ -27,11 +27,13 @@ const strict = template('tests/strict@2.0.0', { input: (await import('zod')).z.o
   async ({ input }) => input.count,
 );
 
+const versions = ['1.9.0', '1.10.0', '2.0.0-rc.1'].map((version) => template(`tests/versions@${version}`).step('only', () => version));
+
 let served: Served;
 let url: string;
 before(async () => {
   const { config } = loadConfig({ env: { TUTTI_STORE_PATH: ':memory:', TUTTI_WEB_PORT: '0', TUTTI_LOG_LEVEL: 'silent' }, cwd: '/' });
-  served = await serve(config, { templates: [flow, strict] });
+  served = await serve(config, { templates: [flow, strict, ...versions] });
   url = served.url as string;
 });
 after(() => served.stop());
@@ -68,6 +70,16 @@ test('run --watch follows to the end: exit 0 when it completes, 1 when not, one 
   assert.equal(bad.code, 1);
   assert.match(bad.out, /first {2}error {2}attempt 1: as asked/);
   assert.match(bad.out, /second {2}cancelled {2}dependency_failed/);
+});
+
+test('off a terminal how the task ended is said once, at the end', async () => {
+  const id = await submit({});
+  assert.equal((await cli(['show', id, '--watch'], { url })).code, 0);
+  // It has ended before it is watched.
+  const { out } = await cli(['show', id, '--watch'], { url });
+  assert.equal(out.split('\n')[0], `tests/flow@1.0.0  ${id}`);
+  assert.deepEqual(out.match(/[✔✘] tests\/flow@1\.0\.0.*/g)?.length, 1, out);
+  assert.ok(out.indexOf('✔ tests/flow') > out.indexOf('task is complete'), out);
 });
 
 test('--json --watch: every line is a document, the last one the task', async () => {
@@ -149,6 +161,7 @@ test('templates: list, show, without a version the newest', async () => {
   assert.match(list.out, /tests\/flow@1\.0\.0 +2 +loaded +two steps/);
   assert.match((await cli(['template', 'show', 'tests/strict'], { url })).out, /tests\/strict@2\.0\.0[\s\S]*"count"/);
   assert.equal((await cli(['template', 'show', 'tests/none'], { url })).code, 3);
+  assert.match((await cli(['template', 'show', 'tests/versions'], { url })).out, /^tests\/versions@1\.10\.0\n/, 'the highest release');
 });
 
 test('bad input gets its exit code, its message on stderr, and JSON there with --json', async (t) => {

@@ -19,6 +19,7 @@ test('bad input, missing things, refusals and trouble are told apart', () => {
   assert.equal(of('INVALID_INPUT'), 2);
   assert.equal(of('TEMPLATE_NOT_FOUND'), 3);
   assert.equal(of('BACKPRESSURE'), 4);
+  assert.equal(of('STORE_UNUSABLE'), 2, 'it never heals');
   assert.equal(of('ILLEGAL_STATE'), 5);
   assert.equal(of('UNAUTHENTICATED'), 5);
 });

@@ -45,6 +45,14 @@ test('serve refuses what must not start, with code 2 and the reason, before it m
   assert.deepEqual(readdirSync(cwd), []);
 });
 
+test('a store file that cannot be used is code 2: trying again would not help', async (t) => {
+  const cwd = scratch(t);
+  writeFileSync(join(cwd, 's.db'), 'this is no database, and never will be one'.repeat(200));
+  const ran = new Spawned([BIN, 'serve', '--port', '0', '--store', 's.db'], { cwd });
+  assert.equal(await ran.ended(), 2, ran.err);
+  assert.match(ran.err, /not an SQLite database/);
+});
+
 test('a second server on the same store is refused with code 5, one on the same port with code 2', async (t) => {
   const cwd = scratch(t);
   const first = new Spawned([BIN, 'serve', '--port', '0', '--store', 's.db'], { cwd });

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { checkExposure, loadConfig, showConfig } from '../../src/config.ts';
+import { checkExposure, folderRoots, loadConfig, showConfig } from '../../src/config.ts';
 import { KEYS } from '../../src/config/schema.ts';
 import type { TuttiError } from '../../src/core/errors.ts';
 
@@ -196,4 +196,17 @@ test('TUTTI_API_KEY is one key beside TUTTI_WEB_API_KEYS, and shown configuratio
 test('loopback hosts need no key; any other does', () => {
   for (const host of ['127.0.0.1', '127.8.9.1', 'localhost', '::1']) checkExposure({ host, api_keys: [] });
   for (const host of ['0.0.0.0', '::', '10.1.2.3', 'example.org', '127.evil.org']) refused(() => checkExposure({ host, api_keys: [] }), /no API key/);
+});
+
+test('tasks of a server that others can reach read and write below the folders that are named, and nowhere else; on loopback everywhere if none is', () => {
+  const { web, tables } = load().config;
+  const roots = (host: string, over: Partial<typeof tables> = {}, enabled = true): unknown => {
+    const { inputRoots, outputRoots } = folderRoots({ web: { ...web, host, enabled }, tables: { ...tables, ...over } });
+    return [inputRoots, outputRoots];
+  };
+  assert.deepEqual(roots('127.0.0.1'), [null, null]);
+  assert.deepEqual(roots('0.0.0.0'), [[], []]);
+  assert.deepEqual(roots('0.0.0.0', {}, false), [null, null], 'nobody can ask');
+  assert.deepEqual(roots('0.0.0.0', { input_roots: ['/in'] }), [['/in'], []]);
+  assert.deepEqual(roots('localhost', { output_roots: ['/out'] }), [null, ['/out']]);
 });

@@ -61,5 +61,5 @@ test('what is not UTF-8 is refused, also when it is cut short', () => {
   assert.throws(() => lines.push(Uint8Array.of(0x22, 0xff, 0x0a)), { code: 'INVALID_JSON', message: /after line 1 / });
   const cut = new NdjsonSplitter();
   cut.push(bytes('é').subarray(0, 1));
-  assert.throws(() => cut.end(), { code: 'INVALID_JSON' });
+  assert.throws(() => cut.end(), { code: 'INVALID_JSON', message: 'the body is not UTF-8' });
 });

@@ -115,9 +115,15 @@ test('onBatchFinished that is of no use to repeat: FAILED with its message, and 
   assert.deepEqual([d.plan.outcome, d.plan.message, d.plan.processed, d.plan.batchTask], [Status.failed, 'no such column', 2, null]);
 });
 
-test('an abort while onPlanEnd ran is honoured when that call fails or is lost, and overtaken when it succeeds', () => {
+test('an abort while onPlanEnd ran is heard, unless the end was written into the resource meanwhile', () => {
   const p = abortPlan(PLACES['ACTIVE end calling'], world(), 'by ann')!.plan;
-  assert.equal(answerPlan(p, 3, { kind: 'ended' }, world(), 1)!.plan.status, Status.completed);
+  const ended = (changes: object | undefined, message?: string): unknown[] => {
+    const { status, message: said } = answerPlan(p, 3, { kind: 'ended', changes, message }, world(), 1)!.plan;
+    return [status, said];
+  };
+  assert.deepEqual(ended(undefined, 'all is done'), [Status.cancelled, 'by ann']);
+  assert.deepEqual(ended({}), [Status.completed, 'It was complete before the abort came.']);
+  assert.deepEqual(ended({}, 'switched'), [Status.completed, 'switched']);
   const failed = answerPlan(p, 3, { kind: 'failed', message: 'boom' }, world(), 1)!.plan;
   assert.deepEqual([failed.outcome, failed.message], [Status.cancelled, 'Aborted while the plan was ending: boom']);
   assert.equal(loseCall(p, world({ boot: 8 })).plan.outcome, Status.cancelled);
@@ -125,18 +131,21 @@ test('an abort while onPlanEnd ran is honoured when that call fails or is lost, 
   assert.equal(loseCall(p, world({ boot: 8, traits: null })).plan.status, Status.cancelled);
 });
 
-test('calls wait longer with each failure: the poll interval, doubled up to five minutes', () => {
-  assert.deepEqual(
-    [1, 2, 3, 4].map((n) => callRetryDelay(n, 10_000)),
-    [10_000, 20_000, 40_000, 80_000],
-  );
-  assert.deepEqual(
-    [6, 60, 1e6].map((n) => callRetryDelay(n, 10_000)),
-    [300_000, 300_000, 300_000],
-  );
-  assert.equal(callRetryDelay(9, 900_000), 900_000);
+test('calls that generate are made again with each poll (T10); those whose tries are counted wait longer each time, up to five minutes', () => {
+  for (const phase of [PlanPhase.start, PlanPhase.next])
+    assert.deepEqual(
+      [1, 2, 60].map((n) => callRetryDelay({ phase }, n, 10_000)),
+      [10_000, 10_000, 10_000],
+    );
+  for (const phase of [PlanPhase.finish, PlanPhase.end]) {
+    assert.deepEqual(
+      [1, 2, 3, 4, 6, 60, 1e6].map((n) => callRetryDelay({ phase }, n, 10_000)),
+      [10_000, 20_000, 40_000, 80_000, 300_000, 300_000, 300_000],
+    );
+    assert.equal(callRetryDelay({ phase }, 9, 900_000), 900_000);
+  }
   const p = answerPlan({ ...PLACES['ACTIVE next calling'], attempts: 3 }, 3, { kind: 'failed', message: 'x' }, world(), 1)!.plan;
-  assert.deepEqual([p.wakeAt, p.owner, p.attempts], [NOW + 4000, null, 3]);
+  assert.deepEqual([p.wakeAt, p.owner, p.attempts], [NOW + 1000, null, 3]);
   // A process that dies with a call makes it again at once, the second time after a while.
   assert.equal(loseCall(PLACES['ACTIVE next calling'], world({ boot: 8 })).plan.attempts, 2);
   const again = loseCall({ ...PLACES['ACTIVE next calling'], attempts: 2 }, world({ boot: 8 }));
@@ -203,7 +212,7 @@ test('one-shot runs: one batch, and nothing is kept, whatever comes; the kill sw
     assert.equal(told_(once('ACTIVE next calling', { batches: 0 }), a), 'ACTIVE over removed', a.kind);
   for (const refused of [true, false])
     for (const place of ['ACTIVE start calling', 'ACTIVE next calling'])
-      assert.equal(told_(once(place), { kind: 'failed', message: 'x', refused }), 'ACTIVE over removed orchestrationCycleFailure taskGenerationFailureCount');
+      assert.equal(told_(once(place), { kind: 'failed', message: 'x', refused }), 'ACTIVE over removed taskGenerationFailureCount');
   assert.equal(told_(once('ACTIVE finish calling'), { kind: 'finished' }), 'ACTIVE end >COMPLETED call');
   assert.equal(told_(once('ACTIVE end calling'), { kind: 'ended' }), 'ACTIVE over >COMPLETED removed');
   // Never a second batch, and no threshold.
@@ -220,4 +229,10 @@ test('names of batches are known before they exist; fingerprints tell what is th
   assert.equal(fingerprint(['ab', 'c']), fingerprint(['ab', 'c']));
   assert.notEqual(fingerprint(['ab', 'c']), fingerprint(['a', 'bc']));
   assert.notEqual(fingerprint(['ab']), fingerprint(['ab', '']));
+});
+
+test('a breach by a batch whose record is gone says so', () => {
+  const p: Plan = { ...PLACES['ACTIVE batch'], policy: { thresholdPercent: 100, maxFailedBatches: 1, maxBarrenBatches: 9 } };
+  const d = endBatch(p, { task: TASK, state: LOST_BATCH, total: 2, complete: 0, units: 0 }, world(), record())!;
+  assert.match(d.plan.message, /^Batch \d+: task record not found\. 1 batches in a row failed outright\.$/);
 });

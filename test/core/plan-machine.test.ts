@@ -46,7 +46,7 @@ table('a call that waits is made when its time has come', (p) => advancePlan(p, 
 table('T12: frozen by the kill switch, nothing begins', (p) => advancePlan(p, world({ enabled: false })), { else: '=', rows: {} });
 table('T11: a stopped queue or a full disk holds up the next batch, and that only', (p) => advancePlan(p, world({ blocked: 'stopped' })), {
   else: '=',
-  rows: { ...CALLS, 'ACTIVE next': '= blocked' },
+  rows: { ...CALLS, 'ACTIVE next': '= blocked', 'ACTIVE next waiting': '= blocked' },
 });
 table('without its task type a plan waits; one that is being aborted can end', (p) => advancePlan(p, world({ traits: null })), {
   else: '=',
@@ -162,7 +162,8 @@ table('a call that is of no use to repeat ends the plan as FAILED', answer({ kin
   else: '-',
   rows: {
     ...DISCARDED,
-    'ACTIVE start calling': `ABORTING end >FAILED call ${GENERATION} taskPlanAborted`,
+    // Whoever asked is still there to be told: nothing is kept.
+    'ACTIVE start calling': `ACTIVE over removed ${GENERATION}`,
     'ACTIVE next calling': `ABORTING end >FAILED call ${GENERATION} taskPlanAborted`,
     'ACTIVE finish calling': `ABORTING end >FAILED call ${CYCLE} taskPlanAborted`,
     'ACTIVE end calling': `FAILED over ${CYCLE}`,
@@ -196,7 +197,19 @@ table('onBatchFinished: on to the next batch, or to the end', only('finish', ans
   else: '-',
   rows: { 'ACTIVE finish calling': 'ACTIVE next call', 'ABORTING finish calling': 'ABORTING end >CANCELLED call' },
 });
-table('T6, T7: onPlanEnd: the plan is what it was to become', only('end', answer({ kind: 'ended' })), {
-  else: '-',
-  rows: { 'ACTIVE end calling': 'COMPLETED over', 'ABORTING end calling': 'CANCELLED over', 'ABORTING end calling, as completed': 'COMPLETED over' },
+for (const [what, a, overtaken] of [
+  ['', { kind: 'ended' }, 'CANCELLED over'],
+  [', and an abort is too late for what is written with it', { kind: 'ended', changes: {} }, 'COMPLETED over'],
+] as [string, Answer, string][])
+  table(`T6, T7: onPlanEnd: the plan is what it was to become${what}`, only('end', answer(a)), {
+    else: '-',
+    rows: { 'ACTIVE end calling': 'COMPLETED over', 'ABORTING end calling': 'CANCELLED over', 'ABORTING end calling, as completed': overtaken },
+  });
+test('a plan that cannot begin with what it was given is kept where nobody waits any more to hear it', () => {
+  const refused: Answer = { kind: 'failed', message: 'boom', refused: true };
+  for (const change of [{ attempts: 2 }, { source: 1 }])
+    assert.equal(
+      told(answer(refused)({ ...PLACES['ACTIVE start calling'], ...change }), PLACES['ACTIVE start calling']),
+      `ABORTING end >FAILED call ${GENERATION} taskPlanAborted`,
+    );
 });

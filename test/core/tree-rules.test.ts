@@ -170,6 +170,13 @@ describe('dependencies', () => {
     ]);
   });
 
+  test('an id and a name beside it mean the same element, or the dependency is refused', () => {
+    const given = (dependency: object): object[] => [work('a', { id: 'i' }), work('b', { dependencies: ['a'] }), work('c', { dependencies: [dependency] })];
+    assert.deepEqual(depsOf(plan(given({ id: 'i', name: 'a', required: false })))[2], [[0, false]]);
+    for (const name of ['b', 'nobody']) refused(given({ id: 'i', name }), /is not the element whose id is "i"/, '[2].dependencies[0].name');
+    refused(given({ id: 'i', name: 5 }), /must be text/, '[2].dependencies[0].name');
+  });
+
   test('a cycle is shown as the path that is walked, without what leads to it', () => {
     refused([work('a', { dependencies: ['a'] })], /^Circular dependency detected: a -> a$/, '[0].dependencies');
     const ring = [
@@ -402,6 +409,14 @@ describe("an element's own fields", () => {
     refused([work('a', { zzzzzz: 1 })], /known are id, name, parent_id/, '[0].zzzzzz');
   });
 
+  test('of equal input schemas one is looked at', () => {
+    let looked = 0;
+    const schemas = (n: number): object => ({ schemas: { input_schema: { type: 'object', minProperties: n } } });
+    const elements = Array.from({ length: 3000 }, (_, i) => work(`e${i}`, { ...(i === 0 ? {} : { parent_id: 'e0' }), ...schemas(i % 3) }));
+    plan(elements, { schemaProblem: () => (++looked > 0 ? null : null) });
+    assert.equal(looked, 3);
+  });
+
   const wrong: [field: string, more: object][] = [
     ['name', { name: '' }],
     ['name', { name: undefined }],
@@ -434,6 +449,7 @@ describe("an element's own fields", () => {
     ['timeout_seconds', { timeout_seconds: -1 }],
     ['timeout_seconds', { timeout_seconds: Number.NaN }],
     ['on_child_failure', { on_child_failure: 'ignore' }],
+    ['on_child_failure', { on_child_failure: 5 }],
     ['on_child_failure', { on_child_failure: { tolerate: -1 } }],
     ['on_child_failure', { on_child_failure: { tolerate: 1, more: 2 } }],
     ['max_concurrent_children', { max_concurrent_children: 0 }],

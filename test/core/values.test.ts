@@ -195,6 +195,12 @@ describe('checkContext', () => {
     assert.deepEqual(refused({ a: Array.from({ length: 1000 }, () => 'x'.repeat(1100)) }), { code: 'INVALID_INPUT', field: 'context' });
     assert.deepEqual(refused({ n: 1n }), { code: 'UNSTORABLE_VALUE', field: 'context.n' });
   });
+  test('what is an object until it is written down is judged by what is written', () => {
+    const odd = [new Date(0), { toJSON: () => [1] }, { toJSON: () => null }, Object('x'), Object(5), Object(true)];
+    for (const value of odd) assert.deepEqual(refused(value), { code: 'INVALID_INPUT', field: 'context' });
+    assert.throws(() => checkContext(new Date(0), { name: 'inputs' }), { message: 'inputs must be a JSON object, not a string' });
+    assert.equal(checkContext({ toJSON: () => ({ a: 1 }) }), '{"a":1}');
+  });
   test('takes what is at the limit', () => {
     assert.equal(checkContext(nested(10)), JSON.stringify(nested(10)));
     checkContext({ s: 'x'.repeat(10_000), items: Array.from({ length: 1000 }, () => 0) });

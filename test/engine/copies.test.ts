@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Task } from '../../src/core/task-states.ts';
 import { SqliteStore } from '../../src/store/sqlite/store.ts';
-import { type CommitFate, type FaultPlan, faultyStore } from '../support/faulty-store.ts';
+import { type CommitFate, type FaultPlan, failingStore } from '../support/faulty-store.ts';
 import { type Opened, openEngine } from './engine-setup.ts';
 
 const SIZE = 1300;
@@ -24,7 +24,7 @@ async function faulty(): Promise<Faulty> {
   const inner = SqliteStore.open({ path: ':memory:', now: () => Date.now(), tag: 7 });
   const fates: CommitFate[] = [];
   const plan: FaultPlan = (_n, changes) => (changes.links.length + changes.payloadCopies.length === 0 ? 'ok' : (fates.shift() ?? 'ok'));
-  const store = faultyStore(inner, { apply: () => {}, definitions: new Map() } as never, { alive: true } as never, plan, (x) => assert.fail(String(x)));
+  const store = failingStore(inner, plan);
   const e = await openEngine({}, store as unknown as SqliteStore);
   e.worker.handle('work', async (a) => a.input);
   const { task } = await e.engine.submitTree({ elements });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SqliteStore } from '../../src/store/sqlite/store.ts';
-import { type FaultPlan, faultyStore } from '../support/faulty-store.ts';
+import { type FaultPlan, failingStore } from '../support/faulty-store.ts';
 import { oneStep, openEngine } from './engine-setup.ts';
 
 for (const fate of ['applied', 'lost'] as const) {
@@ -9,7 +9,7 @@ for (const fate of ['applied', 'lost'] as const) {
     const inner = SqliteStore.open({ path: ':memory:', now: () => Date.now(), tag: 7 });
     let faults = 0;
     const plan: FaultPlan = (_n, changes) => (changes.steps.some((s) => s.state === 6) && ++faults === 1 ? fate : 'ok');
-    const store = faultyStore(inner, { apply: () => {}, definitions: new Map() } as never, { alive: true } as never, plan, (x) => assert.fail(String(x)));
+    const store = failingStore(inner, plan);
     const e = await openEngine({ slots: 1 }, store as unknown as SqliteStore);
     await e.engine.register(oneStep('a'));
     let finish = (_: string): void => {};
@@ -33,7 +33,7 @@ test('a cancel whose commit was done and reported failed is acknowledged, and it
   const inner = SqliteStore.open({ path: ':memory:', now: () => Date.now(), tag: 7 });
   let faults = 0;
   const plan: FaultPlan = (_n, changes) => (changes.steps.some((s) => s.state === 8) && ++faults === 1 ? 'applied' : 'ok');
-  const store = faultyStore(inner, { apply: () => {}, definitions: new Map() } as never, { alive: true } as never, plan, (x) => assert.fail(String(x)));
+  const store = failingStore(inner, plan);
   const e = await openEngine({ slots: 1 }, store as unknown as SqliteStore);
   await e.engine.register(oneStep('a'));
   let finish = (_: string): void => {};

@@ -24,6 +24,16 @@ test('task_request: above its bound a submission is refused with BACKPRESSURE, a
   await e.close();
 });
 
+test('an inbox for one says that one is waiting', async () => {
+  const e = await openEngine({ config: channels({ taskRequest: 1 }) });
+  await e.engine.register(oneStep('one'));
+  e.worker.handle('one', async () => '1');
+  const all = await Promise.allSettled([1, 2].map(() => e.engine.trySubmit({ namespace: 't', name: 'one', input: {} })));
+  const refused = all.find((r) => r.status === 'rejected');
+  assert.match(String(refused?.reason), /1 submission is waiting already\./);
+  await e.close();
+});
+
 test('result_processor: a full inbox slows the worker and loses no result', async () => {
   const e = await openEngine({ slots: 40, config: channels({ resultProcessor: 2 }) });
   await e.engine.register(oneStep('one'));

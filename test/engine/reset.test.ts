@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_RETRY } from '../../src/core/definition.ts';
-import { type FaultPlan, faultyStore } from '../support/faulty-store.ts';
+import { type FaultPlan, failingStore } from '../support/faulty-store.ts';
 import { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { type Opened, graph, oneStep, openEngine, step } from './engine-setup.ts';
 
@@ -164,7 +164,7 @@ for (const fate of ['refused', 'lost', 'applied', 'busy'] as const) {
       faults++;
       return fate;
     };
-    const store = faultyStore(inner, { apply: () => {}, definitions: new Map() } as never, { alive: true } as never, plan, (x) => assert.fail(String(x)));
+    const store = failingStore(inner, plan);
     const e = await openEngine({}, store as unknown as SqliteStore);
     await e.engine.register(chain);
     const broken = cook(e);
@@ -285,7 +285,7 @@ for (const fate of ['refused', 'lost', 'applied', 'busy'] as const) {
       faults++;
       return fate;
     };
-    const store = faultyStore(inner, { apply: () => {}, definitions: new Map() } as never, { alive: true } as never, plan, (x) => assert.fail(String(x)));
+    const store = failingStore(inner, plan);
     const e = await openEngine(slowly, store as unknown as SqliteStore);
     const { id, broken } = await broadTask(e);
     broken.ran.length = 0;
@@ -303,7 +303,7 @@ test('a reset right after the end waits until the rows of what ended by implicat
     most = Math.max(most, changes.steps.filter((s) => !s.insert).length);
     return 'ok';
   };
-  const store = faultyStore(inner, { apply: () => {}, definitions: new Map() } as never, { alive: true } as never, plan, (x) => assert.fail(String(x)));
+  const store = failingStore(inner, plan);
   const e = await openEngine({}, store as unknown as SqliteStore);
   const below = Array.from({ length: 4000 }, (_, i) => step(`s${i}`, ['a'], { ...once, handler: 's' }));
   await e.engine.register(graph('deep', [step('a', [], once), ...below]));

@@ -14,6 +14,9 @@ cycle.self = cycle;
 
 const BAD: [field: string, child: object][] = [
   ['handler', { handler: '' }],
+  ['inputs', { inputs: '[]' }],
+  ['inputs', { inputs: '"x"' }],
+  ['inputs', { inputs: 'null' }],
   ['key', { key: '' }],
   ['key', { key: 'x'.repeat(256) }],
   ['key', { key: 'a\u0000' }],
@@ -32,6 +35,7 @@ const BAD: [field: string, child: object][] = [
   ['allowFailure', { allowFailure: 'no' }],
   ['cancelable', { cancelable: 0 }],
   ['retry.maxAttempts', { retry: { ...DEFAULT_RETRY, maxAttempts: Number.NaN } }],
+  ['retry.maxAttempts', { retry: { ...DEFAULT_RETRY, maxAttempts: 101 } }],
   ['retry.backoff', { retry: { ...DEFAULT_RETRY, backoff: 'zigzag' } }],
   ['retry.baseMs', { retry: { ...DEFAULT_RETRY, baseMs: 2 ** 53 } }],
   ['retry.maxMs', { retry: { ...DEFAULT_RETRY, maxMs: Number.POSITIVE_INFINITY } }],

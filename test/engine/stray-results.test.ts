@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SqliteStore } from '../../src/store/sqlite/store.ts';
-import { type FaultPlan, faultyStore } from '../support/faulty-store.ts';
+import { type FaultPlan, failingStore } from '../support/faulty-store.ts';
 import { oneStep, openEngine } from './engine-setup.ts';
 
 test('a result that came before its attempt was begun does not count when it is decided again beside it (I4)', async () => {
@@ -9,7 +9,7 @@ test('a result that came before its attempt was begun does not count when it is 
   let faults = 0;
   // The commit that ends the first attempt and begins the second is done, and reported failed.
   const plan: FaultPlan = (_n, changes) => (changes.steps.some((s) => s.token === 2 && s.fromToken === 1) && ++faults === 1 ? 'applied' : 'ok');
-  const store = faultyStore(inner, { apply: () => {}, definitions: new Map() } as never, { alive: true } as never, plan, (x) => assert.fail(String(x)));
+  const store = failingStore(inner, plan);
   const e = await openEngine({ slots: 1 }, store as unknown as SqliteStore);
   const retry = { retryable: true, maxAttempts: 3, backoff: 'none', baseMs: 0, maxMs: 0, jitter: 0 } as const;
   await e.engine.register(oneStep('a', { retry, timeoutMs: 20 }));

@@ -16,6 +16,24 @@ test('versions are immutable: the same graph again is welcome, another is refuse
   await e.close();
 });
 
+test('of different graphs under one version that come together one is kept, the others are a conflict; in dev all are revisions', async () => {
+  const e = await openEngine();
+  const five = ['a', 'b', 'c', 'd', 'e'].map((name) => graph('race', [step(name)]));
+  const settled = await Promise.allSettled(five.map((g) => e.engine.register(g)));
+  assert.deepEqual(
+    settled.map((s) => (s.status === 'fulfilled' ? 'kept' : (s.reason as { code: string }).code)),
+    ['kept', ...Array<string>(4).fill('TEMPLATE_CONFLICT')],
+  );
+  const revisions = await Promise.all(five.map((g) => e.engine.register(g, { dev: true })));
+  assert.deepEqual(
+    revisions.map((r) => r.revision),
+    [1, 2, 3, 4, 5],
+  );
+  assert.equal(e.engine.template({ namespace: 't', name: 'race', version: '1.0.0' })?.definition.steps[0].name, 'e');
+  assert.deepEqual(e.logged, []);
+  await e.close();
+});
+
 test('a running task keeps the graph it was submitted with and gets the newest code', async () => {
   const e = await openEngine({ slots: 1 });
   await e.engine.register(graph('flow', [step('a'), step('b', ['a'])]));
@@ -44,6 +62,23 @@ test('the highest version is taken when none is named; a pre-release goes before
   for (const version of ['1.9.0', '1.10.0', '1.10.0-rc.1']) await e.engine.register(graph('one', [step('one')], { version }));
   assert.equal((await e.engine.submit({ namespace: 't', name: 'one', input: {} })).version, '1.10.0');
   await assert.rejects(e.engine.submit({ namespace: 't', name: 'one', version: '2.0.0', input: {} }), { code: 'TEMPLATE_NOT_FOUND' });
+  await e.close();
+});
+
+test('a pre-release is taken only where there is no release, however high it is', async () => {
+  const e = await openEngine();
+  e.worker.handle('one', async () => '1');
+  const version = async (): Promise<string> => (await e.engine.submit({ namespace: 't', name: 'one', input: {} })).version;
+  const register = async (v: string): Promise<unknown> => await e.engine.register(graph('one', [step('one')], { version: v }));
+  await register('2.0.0-rc.1');
+  assert.equal(await version(), '2.0.0-rc.1');
+  await register('1.10.0');
+  assert.equal(await version(), '1.10.0');
+  await register('3.0.0-alpha');
+  await register('1.9.0');
+  assert.equal(await version(), '1.10.0');
+  await register('2.0.0+build-7');
+  assert.equal(await version(), '2.0.0+build-7', 'a hyphen in build metadata makes no pre-release');
   await e.close();
 });
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StepView } from '../../src/engine/views.ts';
 import { SqliteStore } from '../../src/store/sqlite/store.ts';
-import { type CommitFate, faultyStore } from '../support/faulty-store.ts';
+import { type CommitFate, failingStore } from '../support/faulty-store.ts';
 import { type Opened, openEngine } from './engine-setup.ts';
 
 const hands = (o: Opened): Opened => {
@@ -50,7 +50,7 @@ test('a tree that arrives in chunks and never ends arriving leaves nothing, and 
   let fate: CommitFate = 'ok';
   let commits = 0;
   const plan = (): CommitFate => (++commits > 1 ? fate : 'ok');
-  const store = faultyStore(inner, { apply: () => {}, definitions: new Map() } as never, { alive: true } as never, plan, (x) => assert.fail(String(x)));
+  const store = failingStore(inner, plan);
   const first = hands(await openEngine({}, store as unknown as SqliteStore));
   const elements = [{ name: 'root', id: 'R' }, ...Array.from({ length: 1500 }, (_, i) => ({ name: `n${i}`, id: `i${i}`, handler: 'noop', parent_id: 'R' }))];
   fate = 'full';
@@ -79,7 +79,7 @@ for (const fate of ['refused', 'lost', 'applied', 'busy'] as const) {
       next = 'ok';
       return now;
     };
-    const store = faultyStore(inner, { apply: () => {}, definitions: new Map() } as never, { alive: true } as never, plan, (x) => assert.fail(String(x)));
+    const store = failingStore(inner, plan);
     const o = hands(await openEngine({}, store as unknown as SqliteStore));
     try {
       next = fate;
@@ -154,7 +154,7 @@ test('two that add at the same moment both do, and neither name is taken twice',
     await o.engine.done(task.id);
     for (const name of ['x', 'y']) {
       const after = await o.engine.step(task.id, `${name} after`);
-      assert.deepEqual(after.dependencies, [{ name, required: true }]);
+      assert.deepEqual(after.dependencies, [{ id: (await o.engine.step(task.id, name)).id, name, required: true, type: 'result' }]);
       assert.equal(after.parentId, (await o.engine.step(task.id, name)).id);
     }
   } finally {

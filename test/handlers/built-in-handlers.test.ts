@@ -6,6 +6,8 @@ import type { AggregatedResults } from '../../src/handlers/aggregate-results.ts'
 import { builtInHandlers } from '../../src/handlers/built-in-handlers.ts';
 import type { SystemInfo } from '../../src/handlers/system-info.ts';
 import { systemInfo } from '../../src/handlers/system-info.ts';
+import { HandlerRegistry } from '../../src/sdk/handler-registry.ts';
+import { problemOfSchema } from '../../src/sdk/input-schema.ts';
 import type { UntypedStepContext } from '../../src/sdk/step-types.ts';
 import { assignment, withResults } from '../sdk/fake-worker-port.ts';
 import { watchedWorker, type WatchedWorker } from '../sdk/watched-worker.ts';
@@ -153,4 +155,12 @@ test('both are described, and a registration of the same name goes before them',
   });
   w.registry.register('system_info', () => 'mine');
   assert.deepEqual(await w.run(assignment({ handler: 'system_info_executor' })), { ok: true, body: '"mine"' });
+});
+
+test('the schemas that built-in handlers show are JSON Schemas', () => {
+  const registry = new HandlerRegistry();
+  registry.registerAll(builtInHandlers(() => 0));
+  const shown = registry.describe().flatMap((h) => [h.inputSchema, h.outputSchema].filter((s) => s !== null));
+  assert.equal(shown.length, 2);
+  for (const schema of shown) assert.equal(problemOfSchema(schema), null);
 });

@@ -312,7 +312,7 @@ test('a retry that does not ask for a child again: it is cancelled when run retu
 
 test('identity without a key is the position with handler and inputs: the same is adopted, another fails the parent for good', async () => {
   for (const same of [true, false]) {
-    await family({ doing: { p: [{ spawn: [{}], what: 'retryable' }, { spawn: [same ? {} : { inputs: '"other"' }] }] } }, async (f) => {
+    await family({ doing: { p: [{ spawn: [{}], what: 'retryable' }, { spawn: [same ? {} : { inputs: '{"of":"other"}' }] }] } }, async (f) => {
       await f.end();
       assert.deepEqual([f.state('p'), f.times('p.1')], [same ? 'complete' : 'error', 1]);
       if (!same) assert.match(f.world.task(f.id).rows[0].error!, /spawn_mismatch/);

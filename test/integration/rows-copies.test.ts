@@ -164,7 +164,7 @@ test('row 70: a completed tree, linked: every node a link, complete at once, rea
     assert.notEqual(s[name].id, original[name].id);
   }
   assert.deepEqual(s.part.params, { tool: 'knife' });
-  assert.deepEqual(s.whole.dependencies, [{ name: 'part', required: true }]);
+  assert.deepEqual(s.whole.dependencies, [{ id: s.part.id, name: 'part', required: true, type: 'result' }]);
   assert.deepEqual(await link.result(), await (await k.tutti.get(id)).result());
   const again = await k.tutti.link(link.id);
   assert.deepEqual((await k.steps(again.id)).part.origin?.taskId, id, 'the first ancestor');
@@ -398,4 +398,49 @@ test('what is asked for wrongly is named', async (t) => {
   await assert.rejects(k.tutti.copy(id, { element: 'nobody' }), { code: 'NOT_FOUND' });
   await assert.rejects(k.tutti.copy(id, { overrides: { inputs: { a: Number.NaN } } }), { code: 'UNSTORABLE_VALUE' });
   assert.equal((await k.tutti.list()).tasks.length, 1);
+});
+
+test('the whole of a template task, copied: what the template says of it stays, its names, `returns` and its deadline from when it is let run', async (t) => {
+  const k = await kitchen(t);
+  let hold = false;
+  const kept = template('tests/kept@2.1.0', { deadline: '1h' })
+    .step('a', async ({ signal }) => {
+      if (!hold) return 1;
+      return await new Promise<number>((_, no) => signal.addEventListener('abort', () => no(new Error('stopped'))));
+    })
+    .step('b', { after: ['a'] }, () => 2)
+    .returns('a');
+  await k.tutti.register(kept);
+  const task = await k.tutti.submit(kept, {}, { initiator: 'ann', reason: 'month end', correlationId: '0195a000-0000-7000-8000-000000000001' });
+  assert.equal(await task.result(), 1);
+  const names = { namespace: 'tests', name: 'kept', version: '2.1.0' };
+  const namesOf = ({ namespace, name, version }: TaskView): object => ({ namespace, name, version });
+  for (const mode of ['copy', 'link', 'mixed', 'archive'] as const) {
+    const request = { mode, ...(mode === 'mixed' ? { link: ['a'] } : {}) };
+    const made = await k.tutti.engine.copy(task.id, request);
+    assert.deepEqual([made.deadlineAt, namesOf(made)], [null, names], mode);
+    const again = await k.tutti.engine.copy(made.id, { mode: 'copy' });
+    for (const { id } of [made, again]) {
+      if ((await k.tutti.engine.task(id)).state === 'pending') {
+        const begun = await k.tutti.engine.executeTree(id);
+        if (begun.deadlineAt !== null) assert.ok(begun.deadlineAt >= begun.createdAt + 3_600_000, mode);
+      }
+      assert.equal(await k.tutti.engine.result(id), 1, mode);
+      assert.deepEqual(namesOf(await k.tutti.engine.task(id)), names, mode);
+    }
+    // Who asks for a copy, and why, is said with the copy; an archive is the task as it stood.
+    const said = mode === 'archive' ? ['ann', 'month end', '0195a000-0000-7000-8000-000000000001'] : ['system', '', made.id];
+    assert.deepEqual([made.initiator, made.reason, made.correlationId], said, mode);
+  }
+  const listed = (await k.tutti.list({})).tasks.filter((v) => v.name === 'kept');
+  assert.equal(listed.length, 9);
+
+  hold = true;
+  const running = await k.tutti.copy(task.id, { execute: true });
+  const view = await running.view();
+  assert.equal(view.deadlineAt, view.createdAt + 3_600_000);
+  // A part is no run of the template.
+  const part = await (await k.tutti.copy(task.id, { element: 'b' })).view();
+  assert.deepEqual([part.name, part.deadlineAt], ['', null]);
+  await running.cancel();
 });

@@ -75,7 +75,7 @@ test('8.1 rows 2, 13: references by name, a chain', async () => {
   const t = await b.tutti.submitTree([work('a'), work('b', { dependencies: [{ name: 'a' }] }), work('c', { dependencies: ['b'] })]);
   assert.deepEqual(await t.result(), { c: { by: 'c' } });
   assert.deepEqual(b.ran, ['a', 'b', 'c']);
-  assert.deepEqual((await t.step('b')).dependencies, [{ name: 'a', required: true }]);
+  assert.deepEqual((await t.step('b')).dependencies, [{ id: (await t.step('a')).id, name: 'a', required: true, type: 'result' }]);
 });
 
 test('8.1 row 4: no user_id is nobody; one is kept on task and step', async () => {
@@ -121,7 +121,8 @@ test('8.1 rows 14, 16: required, type and children are kept', async () => {
     work('b', { parent_id: 'root', dependencies: [{ name: 'a', required: false, type: 'x' }] }),
   ]);
   await t.done();
-  assert.deepEqual((await t.step('b')).dependencies, [{ name: 'a', required: false }]);
+  const a = await t.step('a');
+  assert.deepEqual((await t.step('b')).dependencies, [{ id: a.id, name: 'a', required: false, type: 'x' }]);
   assert.equal((await t.step('root')).hasChildren, true);
   const tree = await t.tree();
   assert.deepEqual(

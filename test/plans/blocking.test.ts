@@ -87,6 +87,31 @@ for (const [what, pressure, reason] of [
     assert.deepEqual([(await view(w, id)).batches.length, blocked(w)], [2, 0]);
   });
 
+test('40: a process that starts on a full disk begins no batch, not even before its first poll', async (t) => {
+  const w = await world(t, { plans: { pollMs: 60_000 } });
+  const id = await w.run('Purge');
+  w.kill();
+  w.pressure = { diskPercent: 99, memoryPercent: null };
+  await w.boot(PURGE, { plans: { pollMs: 60_000 } });
+  await w.finish();
+  await w.machine.settle();
+  assert.deepEqual([(await view(w, id)).batches.length, blocked(w)], [1, 1]);
+  const { blocked: why } = await w.wait(w.engine.plans.trigger({ resource: 'u_OFFLINE', taskType: 'Purge', via: 'execute', settings: FLAG }));
+  assert.match(why ?? '', /^The disk is 99 % full/);
+});
+
+test('a plan that waits by itself says that it is blocked, too', async (t) => {
+  const type = batches('Purge', 1, { nextBatch: () => ({ kind: 'wait', after: '1h' }) });
+  const w = await world(t, { types: [type] });
+  const id = await w.run('Purge');
+  await w.wait(w.engine.plans.stopQueue('Purge'));
+  await w.machine.settle();
+  assert.deepEqual([(await view(w, id)).blocked, blocked(w)], ['The queue of Purge is stopped.', 1]);
+  await w.wait(w.engine.plans.resumeQueue('Purge'));
+  await w.machine.settle();
+  assert.deepEqual([(await view(w, id)).blocked, blocked(w)], [null, 0]);
+});
+
 test('40: an inbox that is fuller than the limit blocks, too', async (t) => {
   // An empty one is fuller than less than nothing.
   const w = await world(t, { plans: { maxInboxSaturation: -0.01 } });

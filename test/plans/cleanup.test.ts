@@ -313,3 +313,30 @@ test('the sweep cancels the batch that runs for a table that is gone', async (t)
   await w.machine.settle();
   assert.equal((await w.engine.task(task)).state, 'cancelled');
 });
+
+test('a resource that vanished takes its live plan with it at the next poll; one that cannot be asked for does not', async (t) => {
+  const w = await world(t, { pollMs: 1000, orphanMs: 28_800_000 });
+  const [kept, id] = [await w.run('Purge', {}, 'u_OFFLINE'), await w.run('Purge')];
+  w.existing.delete(TABLE);
+  await w.machine.advanceBy(1000);
+  await gone(w, id);
+  assert.deepEqual(w.inner.plannedResources(), ['u_OFFLINE']);
+  w.existing.has = () => {
+    throw new Error('the catalogue is away');
+  };
+  await w.machine.advanceBy(3000);
+  assert.equal((await w.engine.plans.plan(kept)).status, 'ACTIVE');
+});
+
+test('orphans and old plans are looked for soon after a start, however long the interval is', async (t) => {
+  const w = await world(t, { pollMs: 1000, orphanMs: 28_800_000 });
+  const id = await w.run('Purge');
+  await w.wait(w.engine.plans.abort(id));
+  await w.finish();
+  assert.equal((await w.engine.plans.plan(id)).status, 'CANCELLED');
+  w.existing.delete(TABLE);
+  w.kill();
+  await w.boot(TYPES, { plans: { pollMs: 1000, orphanMs: 28_800_000 } });
+  await w.machine.advanceBy(1000);
+  assert.deepEqual(w.inner.plannedResources(), []);
+});

@@ -4,6 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { isTuttiError, type ErrorCode } from '../../src/core/errors.ts';
 import type { PlanConfig } from '../../src/engine/plan-port.ts';
 import type { TriggerRequest, TriggerResult } from '../../src/engine/plan-views.ts';
+import { PermanentError } from '../../src/sdk/handler-errors.ts';
 import type { AnyTaskType } from '../../src/sdk/plans/task-type.ts';
 import { PlanWorld } from '../support/plan-world.ts';
 import { batches, counting, gate } from '../support/scripted-type.ts';
@@ -327,7 +328,7 @@ test('a first generation that aborts, or refuses for good: a FAILED plan that th
   const w = await world(t, { types: [batches('Purge', 0, { nextBatch: () => ({ kind: 'abort', reason: 'no such bucket' }) })] });
   const { runs } = await execute(w, FLAG);
   const [id] = await ids(w);
-  assert.deepEqual(runs, [{ resource: TABLE, planId: id, taskName: null, taskId: null }]);
+  assert.deepEqual(runs, [{ resource: TABLE, planId: id, taskName: null, taskId: null, nothing: 'no such bucket' }]);
   const p = await w.engine.plans.plan(id);
   assert.deepEqual([p.status, p.statusMessage, p.batches], ['FAILED', 'no such bucket', []]);
 });
@@ -360,6 +361,76 @@ test('a run that is no plan, and whose generator throws, is an error and nothing
   assert.deepEqual([w.inner.livePlans(), await tasks(w)], [[], 0]);
 });
 
+test('a startPlan that will not begin is the mistake of whoever asked: INVALID_INPUT, for a plan and for a run; of a tick it is a failure', async (t) => {
+  let e: Error = new PermanentError('inputDirURI: the folder /nowhere cannot be read (ENOENT)');
+  const refusing = batches('Purge', 1, {
+    startPlan: () => {
+      throw e;
+    },
+  });
+  const w = await world(t, { types: [refusing] });
+  w.settings = { [TABLE]: { Purge: FLAG } };
+  for (const settings of [{}, FLAG])
+    await assert.rejects(execute(w, settings), {
+      code: 'INVALID_INPUT',
+      field: 'taskConfigs',
+      message: `Purge on ${TABLE}: inputDirURI: the folder /nowhere cannot be read (ENOENT)`,
+    });
+  assert.deepEqual(await w.engine.plans.planIds({ resource: TABLE, taskType: 'Purge' }), [], 'nothing is kept of it');
+  const { generationErrors, schedulingErrors } = (await w.wait(w.engine.plans.schedule({ taskType: 'Purge' })))[0];
+  assert.deepEqual([generationErrors.length, schedulingErrors], [1, []]);
+  const { runs } = await cron(w);
+  await w.machine.settle();
+  const { status, statusMessage } = await w.engine.plans.plan(runs[0].planId!);
+  assert.deepEqual([status, statusMessage], ['FAILED', e.message]);
+  // What may pass by itself is nobody's mistake.
+  e = new Error('the disk is gone');
+  await assert.rejects(execute(w), is('GENERATION_FAILED', /the disk is gone/));
+});
+
+test('taskName is part of the names of all tasks of a plan, of each half of a table, and of a run', async (t) => {
+  const w = await world(t);
+  const names = (r: TriggerResult): (string | null)[] => r.runs.map((run) => run.taskName);
+  const both = await execute(w, FLAG, { resource: 't', taskName: 'nightly' });
+  const uuids = both.runs.map((r) => r.planId!.split('__')[2]);
+  assert.deepEqual(
+    names(both),
+    uuids.map((uuid) => `Task_Purge_nightly_${uuid}_0`),
+  );
+  await w.finish();
+  const { batches: made } = await w.engine.plans.plan(both.runs[0].planId!);
+  assert.deepEqual(
+    made.map((b) => b.submittedTaskName),
+    [0, 1].map((n) => `Task_Purge_nightly_${uuids[0]}_${n}`),
+  );
+  const once = await execute(w, {}, { taskType: 'Once', taskName: 'nightly' });
+  assert.match(names(once)[0]!, /^Task_Once_nightly_[0-9a-f-]{36}_0$/);
+  assert.deepEqual(
+    (await w.engine.list({ key: names(once)[0]!, limit: 10 })).tasks.map((task) => task.id),
+    [once.runs[0].taskId],
+  );
+});
+
+test('the same taskName again while its run lives is refused and begins nothing; another name, table or time is not', async (t) => {
+  const w = await world(t);
+  const again = (o: Partial<TriggerRequest> = {}): Promise<TriggerResult> => execute(w, {}, { taskType: 'Once', taskName: 'mine', ...o });
+  const asked = await Promise.allSettled([again(), again()]);
+  const refused = asked.filter((a) => a.status === 'rejected');
+  assert.equal(refused.length, 1);
+  assert.ok(is('ALREADY_EXISTS', /^taskName mine is that of Task_Once_mine_[0-9a-f-]{36}_0, which lives/)(refused[0].reason), String(refused[0].reason));
+  assert.equal(await tasks(w), 1);
+  await again({ taskName: 'other', resource: 't_REALTIME' });
+  await assert.rejects(again({ taskName: 'other', resource: 't' }), is('ALREADY_EXISTS'));
+  assert.equal(await tasks(w), 2, 'no half of a table begins alone');
+  await again({ taskName: 'other' });
+  await again({ resource: 'u_OFFLINE' });
+  await execute(w, {}, { taskType: 'Once' });
+  assert.equal(await tasks(w), 5);
+  await w.finish();
+  await again();
+  assert.equal(await tasks(w), 6);
+});
+
 test('settings that neither a path nor SQL can have are refused by name, and nothing runs', async (t) => {
   const w = await world(t);
   for (const [key, value] of [
@@ -379,4 +450,85 @@ test('settings that neither a path nor SQL can have are refused by name, and not
     message: /a key of 201 characters; 200 is the limit/,
   });
   assert.deepEqual([await ids(w), await tasks(w)], [[], 0]);
+});
+
+test('a name for two halves: a conflict of one that comes between is a conflict of both, and nothing is begun', async (t) => {
+  const held = gate();
+  const type = batches('Purge', 1, { startPlan: async (ctx) => (ctx.resource === TABLE ? await held.opened : undefined, { state: null, inputsToProcess: 1 }) });
+  const w = await world(t, { types: [type] });
+  const both = w.engine.plans.trigger({ resource: 't', taskType: 'Purge', settings: FLAG, via: 'execute' });
+  const second = w.engine.plans.trigger({ resource: 't_REALTIME', taskType: 'Purge', settings: FLAG, via: 'execute' });
+  const settled = Promise.allSettled([both, second]);
+  await w.machine.settle();
+  held.open();
+  const [a, b] = await w.wait(settled);
+  const lost = [a, b].filter((r) => r.status === 'rejected');
+  assert.equal(lost.length, 1);
+  assert.ok(is('PLAN_ACTIVE')(lost[0].reason));
+  assert.deepEqual([(await ids(w)).length, (await ids(w, 't_REALTIME')).length], a.status === 'fulfilled' ? [1, 1] : [0, 1]);
+});
+
+test('one half that cannot be generated: the call fails and says what the other has begun', async (t) => {
+  const type = batches('Purge', 1, {
+    nextBatch: (ctx) => {
+      if (ctx.resource === 't_REALTIME') throw new PermanentError('no listing');
+      return { kind: 'batch', subtasks: [{ input: 0 }] };
+    },
+  });
+  const w = await world(t, { types: [type] });
+  await assert.rejects(execute(w, FLAG, { resource: 't' }), (e: unknown) => {
+    assert.ok(is('GENERATION_FAILED', /^Purge on t_REALTIME: no listing \(begun nevertheless: t_OFFLINE, Task_Purge_/)(e));
+    assert.deepEqual(
+      (e as { details: { runs: { resource: string }[] } }).details.runs.map((r) => r.resource),
+      [TABLE],
+    );
+    return true;
+  });
+});
+
+test('a trigger over many: a generator that takes long holds up no other', async (t) => {
+  const held = gate();
+  const type = batches('Purge', 1, { startPlan: async (ctx) => (ctx.resource === TABLE ? await held.opened : undefined, { state: null, inputsToProcess: 1 }) });
+  const w = await world(t, { types: [type] });
+  w.settings = { [TABLE]: { Purge: FLAG }, u_OFFLINE: { Purge: FLAG } };
+  const asked = w.engine.plans.schedule({ taskType: 'Purge' });
+  await w.machine.settle();
+  assert.deepEqual(
+    [TABLE, 'u_OFFLINE'].map((resource) => w.engine.plans.metrics().pairs.some((p) => p.resource === resource)),
+    [true, true],
+  );
+  const [other] = await ids(w, 'u_OFFLINE');
+  assert.equal((await w.engine.plans.plan(other)).batches.length, 1);
+  held.open();
+  const [{ runs }] = await w.wait(asked);
+  assert.deepEqual(
+    runs.map((r) => r.resource),
+    [TABLE, 'u_OFFLINE'],
+  );
+});
+
+for (const [key, bad] of [
+  ['maxConsecutiveFailedBatches', ['1.5', '1e1', '0x10', '0', '']],
+  ['taskPlanFailureThresholdPercent', ['1e1', '0x10', '-1', '100.5', 'all']],
+] as const)
+  test(`${key} is a number that is written out`, async (t) => {
+    const w = await world(t);
+    for (const value of bad) await assert.rejects(execute(w, { ...FLAG, [key]: value }), is('INVALID_INPUT', new RegExp(`^${key} must be a `)), value);
+    assert.deepEqual(await ids(w), []);
+  });
+
+test('a kind that cannot be asked says so of its own resources, and is in the way of no others', async (t) => {
+  const w = await world(t);
+  w.engine.addResourceKind({
+    name: 'remote',
+    exists: () => {
+      throw new Error('connect ECONNREFUSED 10.0.0.7:443');
+    },
+    expand: () => Promise.reject(new Error('connect ECONNREFUSED 10.0.0.7:443')),
+  });
+  assert.equal((await execute(w, FLAG)).runs.length, 1);
+  await assert.rejects(
+    execute(w, FLAG, { resource: 'elsewhere' }),
+    is('STORE_UNAVAILABLE', /^Resources of the kind remote cannot be looked up at the moment\.$/),
+  );
 });

@@ -8,7 +8,8 @@ import { test } from 'node:test';
 import type { ExplainView } from '../../src/engine/views.ts';
 import type { Assignment } from '../../src/engine/worker-port.ts';
 import { SeededRandom, drawOf } from '../support/seeded-random.ts';
-import { SimulatedWorld, keyOf } from '../support/simulated-world.ts';
+import { keyOf } from '../support/mirrored-world.ts';
+import { SimulatedWorld } from '../support/simulated-world.ts';
 import { FIXTURES, POLICIES, randomGraph } from '../support/template-fixtures.ts';
 import { isOver } from '../support/committed-mirror.ts';
 

@@ -58,15 +58,29 @@ test('a store that cannot keep it: checkpoint_error, to be tried again', async (
   assert.match(outcome.ok ? '' : outcome.error.message, /the disk is full/);
 });
 
-test('what is too large or cannot be stored: checkpoint_error, to be tried again', async () => {
-  assert.deepEqual(codeOf(await rig((ctx: UntypedStepContext) => ctx.checkpointYield({ cursor: 1n, itemsProcessed: 0 })).run(assignment())), [
-    'checkpoint_error',
-    true,
-  ]);
-  assert.deepEqual(codeOf(await rig((ctx: UntypedStepContext) => ctx.checkpointYield({ cursor: 1, itemsProcessed: Number.NaN })).run(assignment())), [
-    'checkpoint_error',
-    true,
-  ]);
+test('what is too large or cannot be stored: checkpoint_error for good, since it never can', async () => {
+  for (const cursor of [1n, Number.NaN, 'x'.repeat(1_048_577)])
+    assert.deepEqual(codeOf(await rig((ctx: UntypedStepContext) => ctx.checkpointYield({ cursor, itemsProcessed: 0 })).run(assignment())), [
+      'checkpoint_error',
+      false,
+    ]);
+});
+
+test('a yield that makes no sense is refused by field, for good', async () => {
+  const BAD: [point: unknown, why: RegExp][] = [
+    [undefined, /takes \{ cursor/],
+    [[], /takes \{ cursor/],
+    [{ cursor: 1 }, /itemsProcessed must be/],
+    [{ cursor: 1, itemsProcessed: -1 }, /itemsProcessed must be/],
+    [{ cursor: 1, itemsProcessed: Number.NaN }, /itemsProcessed must be/],
+    [{ cursor: 1, itemsProcessed: '5' }, /itemsProcessed must be/],
+    [{ cursor: 1, itemsProcessed: 1, items: 2 }, /no field "items"/],
+  ];
+  for (const [point, why] of BAD) {
+    const outcome = await rig((ctx: UntypedStepContext) => ctx.checkpointYield(point as never)).run(assignment());
+    assert.deepEqual(codeOf(outcome), ['yield_refused', false]);
+    assert.match(outcome.ok ? '' : outcome.error.message, why);
+  }
 });
 
 test('told to stop while it is kept: it ends with the reason of the stop', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { DEFAULT_RETRY, type StepDefinition } from '../../src/core/definition.ts';
 import type { TreeElement } from '../../src/core/tree-element.ts';
-import { handler, noBatches, route, template, Tutti } from '../../src/main.ts';
+import { handler, type HandlerDefinition, noBatches, route, template, Tutti, type UntypedStepContext } from '../../src/main.ts';
 
 const send = handler('send', () => 1, { retry: { maxAttempts: 7 }, timeout: '5s', onChildFailure: { tolerate: 2 }, maxConcurrentChildren: 4 });
 const open = (o: Partial<Parameters<typeof Tutti.open>[0]> = {}): Promise<Tutti> => Tutti.open({ store: ':memory:', logger: () => {}, ...o });
@@ -118,4 +118,40 @@ test('defaults that make no sense are refused when the handler is registered', a
     code: 'INVALID_INPUT',
     message: /^handler "h": retry\.maxAttemps is no retry option/,
   });
+  const BAD: [field: string, retry: object][] = [
+    ['maxAttempts', { maxAttempts: 101 }],
+    ['maxAttempts', { maxAttempts: -1 }],
+    ['maxAttempts', { maxAttempts: 1.5 }],
+    ['backoff', { backoff: 'x' }],
+    ['jitter', { jitter: 2 }],
+    ['retryable', { retryable: 'no' }],
+    ['baseMs', { baseMs: -1 }],
+  ];
+  for (const [field, retry] of BAD)
+    await assert.rejects(open({ handlers: [handler('h', () => 1, { retry })] }), { code: 'INVALID_INPUT', field: `retry.${field}` }, JSON.stringify(retry));
+  await assert.rejects(open({ handlers: [handler('h', () => 1, { retry: [] as never })] }), { code: 'INVALID_INPUT', field: 'retry' });
+});
+
+test('a spawn is held to the same rules, and what they refuse fails the step for good', async (t) => {
+  const asked = (name: string, ask: (ctx: UntypedStepContext) => Promise<unknown>): HandlerDefinition => handler(name, ask);
+  const tutti = await open({
+    handlers: [
+      send,
+      asked('attempts', ({ spawn }) => spawn('send', {}, { retry: { maxAttempts: 101 } })),
+      asked('backoff', ({ spawn }) => spawn('send', {}, { retry: { backoff: 'x' as never } })),
+      asked('list', ({ spawn }) => spawn('send', [])),
+      asked('date', ({ spawn }) => spawn('send', new Date(0))),
+    ],
+  });
+  t.after(() => tutti.close());
+  for (const [name, field] of [
+    ['attempts', 'retry.maxAttempts'],
+    ['backoff', 'retry.backoff'],
+    ['list', 'inputs'],
+    ['date', 'inputs'],
+  ]) {
+    const [failed] = (await (await tutti.submitTree([{ name, handler: name }])).done()).failedSteps;
+    assert.deepEqual([failed.error?.code, failed.error?.retryable], ['invalid_input', false], name);
+    assert.ok(failed.error?.message.includes(field), failed.error?.message);
+  }
 });

@@ -157,6 +157,8 @@ test('meta that makes no sense is refused, by handler and field, and changes not
       field,
     );
   }
+  for (const wrong of [null, 5, 'work'])
+    assert.throws(() => r.registerAll([handler('good', () => 1), wrong as never]), { code: 'INVALID_INPUT', field: 'handlers' });
   assert.deepEqual(r.list(), []);
   r.register('fine', () => 1, { retry: { maxAttempts: 2 }, timeout: '30s', onChildFailure: { tolerate: 0 }, maxConcurrentChildren: 1 });
   assert.equal(r.meta('fine')?.timeout, '30s');

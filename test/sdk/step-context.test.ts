@@ -202,6 +202,24 @@ describe('checkpoint', () => {
   });
 });
 
+test('progress that says nothing is a mistake that no retry mends', async () => {
+  for (const wrong of [[undefined], [null], ['half'], [0.5, 7], [{ items: 1, message: {} }]]) {
+    const outcome = await rig((ctx) => (ctx.progress as (...args: unknown[]) => void)(...wrong)).run(assignment());
+    assert.ok(!outcome.ok);
+    assert.deepEqual([outcome.error.code, outcome.error.retryable], ['invalid_progress', false], JSON.stringify(wrong));
+  }
+});
+
+test('children that are no children are refused for good', async () => {
+  const WRONG: [children: unknown, code: string][] = ['x', 5, undefined, null, [null], [5]].map((children) => [children, 'invalid_spawn']);
+  WRONG.push([[{ handler: 'h', inputs: 1n }], 'unstorable_value']);
+  for (const [wrong, code] of WRONG) {
+    const outcome = await rig((ctx) => ctx.spawnAll(wrong as never)).run(assignment());
+    assert.ok(!outcome.ok);
+    assert.deepEqual([outcome.error.code, outcome.error.retryable], [code, false]);
+  }
+});
+
 test('progress and heartbeat work when taken out of the context, and progress stays within 0 and 1', async () => {
   await see(assignment(), ({ progress, heartbeat }, r) => {
     progress(0.5, 'half');

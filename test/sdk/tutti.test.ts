@@ -52,6 +52,16 @@ describe('the embedded handle', () => {
     assert.deepEqual((await task.view()).input, { orderId: 'A1', amount: 12 });
   });
 
+  test('what is no template, and no options, is an error of the registry', async () => {
+    for (const wrong of [null, undefined, 5, {}]) {
+      await assert.rejects(tutti.submit(wrong as never, {}), { code: 'INVALID_TEMPLATE', field: 'id' });
+      await assert.rejects(tutti.submitMany(wrong as never, [{}]), { code: 'INVALID_TEMPLATE', field: 'id' });
+      await assert.rejects(tutti.register(wrong as never), { code: 'INVALID_TEMPLATE', field: 'template' });
+    }
+    await assert.rejects(tutti.submit(order, { orderId: 'A1' }, null as never), { code: 'INVALID_INPUT' });
+    await assert.rejects(tutti.submitMany(order, 5 as never), { code: 'INVALID_INPUT', field: 'inputs' });
+  });
+
   test('a failed step that is handled is listed, and the task completes', async () => {
     smtpWorks = false;
     try {
@@ -90,7 +100,7 @@ describe('the embedded handle', () => {
   });
 
   test('a bad input is refused with its paths, and nothing is stored', async () => {
-    const count = async (): Promise<number> => (await tutti.list({ limit: 1000 })).tasks.length;
+    const count = async (): Promise<number | null> => (await tutti.list({ page: 1 })).total;
     const stored = await count();
     await assert.rejects(tutti.submit(order, { orderId: 7 as never }), { code: 'INVALID_INPUT', field: 'context.orderId' });
     await assert.rejects(tutti.submit('orders/unknown@1.0.0', {}), { code: 'TEMPLATE_NOT_FOUND' });

@@ -145,6 +145,30 @@ test('the time since the last poll is that of the answer: it rises between polls
   assert.ok(read('orchestrationTimeSinceLastPollMs')! <= 10_000, 'the poll runs');
 });
 
+test('the time that ticks take: all of it and how many, from the first one on; asking by hand is no tick', async (t) => {
+  const { w, saw, read } = world(t);
+  w.settings = { [TABLE]: { Tens: { enableTaskOrchestration: 'true' } } };
+  await w.boot([tens('Tens', 1)]);
+  const [sum, count] = ['cronSchedulerJobExecutionTimeMs_sum', 'cronSchedulerJobExecutionTimeMs_count'];
+  await w.run('Tens');
+  saw(count, 'Tens', undefined);
+  let ticks = 0;
+  w.ticks = () => (ticks += 3);
+  const tick = () => w.wait(w.engine.plans.trigger({ resource: TABLE, taskType: 'Tens', via: 'cron' }));
+  await tick();
+  assert.equal(read(count, 'Tens'), 1, 'one that finds a live plan took its time, too');
+  const first = read(sum, 'Tens')!;
+  assert.ok(first >= 3, String(first));
+  await w.finish();
+  await tick();
+  assert.equal(read(count, 'Tens'), 2);
+  assert.ok(read(sum, 'Tens')! >= first + 3);
+  w.settings = { [TABLE]: { Tens: { enableTaskOrchestration: 'true', taskPlanFailureThresholdPercent: 'x' } } };
+  await w.finish();
+  await assert.rejects(tick(), { code: 'INVALID_INPUT' });
+  assert.equal(read(count, 'Tens'), 3, 'and so did one that failed');
+});
+
 test('every metric of the seed was moved above', () => {
   assert.deepEqual([...moved].sort(), [...SEED_METERS, ...SEED_GAUGES, ...SEED_GLOBAL_GAUGES].sort());
 });

@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
 import { controllerErrorBody } from '../../src/contract/controller-error.ts';
+import { planToWire } from '../../src/contract/plan-to-wire.ts';
 import * as wire from '../../src/contract/plan-wire.ts';
 import { ROUTES, type HandlerName } from '../../src/contract/routes.ts';
 import { TuttiError } from '../../src/core/errors.ts';
 import type { TriggerRequest } from '../../src/engine/plan-views.ts';
 import { planView, UUID } from '../support/fake-plans.ts';
+import { realTimer } from '../support/real-timer.ts';
 import { fakeServer } from '../api/fake-server.ts';
 import { OTHER_ENDPOINTS, SEED_BATCH_FIELDS, SEED_ENDPOINTS, SEED_EXECUTE, SEED_PLAN_FIELDS, SEED_SOURCES, SEED_STATUSES } from './seed-list.ts';
 
@@ -40,6 +42,35 @@ test('a plan and its batches have the fields of the seed, with their types', asy
   assert.deepEqual([...wire.plan.shape.status.options].sort(), [...SEED_STATUSES].sort());
   assert.deepEqual(wire.plan.shape.source.options, SEED_SOURCES);
   assert.deepEqual((await s.ask(`/tasks/taskPlans/${plans.views[0].planId}?batches=1`)).json.batches, json.batches.slice(1));
+});
+
+test('plans of ten thousand batches are sent piece by piece, with a turn of the loop between two of them, and whole', async () => {
+  let turns = 0;
+  const timer = (ms: number, fn: () => void): (() => void) => {
+    if (ms === 0) turns++;
+    return realTimer(ms, fn);
+  };
+  await using s = await fakeServer({ timer });
+  const [{ batches }] = [planView(1)];
+  const many = Array.from({ length: 10_000 }, (_, i) => ({ ...batches[0], batchSequence: i }));
+  const large = planView(1, { batches: many, customStats: { text: 'a "quoted" one' }, triggeredBy: null });
+  s.engine.plans.views = [large, planView(2), planView(3, { batches: many.slice(0, 30) })];
+  const whole = await s.ask(`/tasks/taskPlans/${large.planId}`);
+  assert.match(whole.headers['content-type'] as string, /^application\/json/);
+  assert.deepEqual(whole.json, planToWire(large));
+  assert.equal(whole.text, JSON.stringify(planToWire(large)), 'members in the same order');
+  assert.ok(turns >= 20, `${whole.text.length} characters in ${turns} pieces`);
+  assert.equal((await s.ask(`/tasks/taskPlans/${large.planId}?batches=3`)).text, JSON.stringify(planToWire(large, 3)));
+  assert.deepEqual(
+    (await s.ask('/tasks/taskPlans/recent?batches=500')).json,
+    s.engine.plans.views.toReversed().map((p) => planToWire(p, 500)),
+  );
+  turns = 0;
+  assert.deepEqual(
+    (await s.ask('/tasks/taskPlans/active')).json,
+    s.engine.plans.views.map((p) => planToWire(p)),
+  );
+  assert.ok(turns >= 20, `a list in ${turns} pieces`);
 });
 
 test('(10) a plan id has three parts: table with type, task type, uuid', () => {
@@ -119,8 +150,8 @@ test('lists take a name without type, too: plans of each half', async () => {
   plans.names.set('myTable', ['myTable_OFFLINE', 'myTable_REALTIME']);
   plans.views = [planView(1, { createdAtMs: 1 }), planView(2, { resource: 'myTable_REALTIME', createdAtMs: 2 }), planView(3, { createdAtMs: 3 })];
   const ids = plans.views.map((v) => v.planId);
-  assert.deepEqual((await s.ask('/tasks/taskPlans?resource=myTable&taskType=SegmentPurgeTask')).json, [ids[0], ids[2], ids[1]]);
-  assert.deepEqual((await s.ask('/tasks/taskPlans/active/ids?resource=myTable')).json, [ids[0], ids[2], ids[1]]);
+  assert.deepEqual((await s.ask('/tasks/taskPlans?resource=myTable&taskType=SegmentPurgeTask')).json, ids, 'the newest last');
+  assert.deepEqual((await s.ask('/tasks/taskPlans/active/ids?resource=myTable')).json, ids, 'the newest last');
   const recent = (await s.ask('/tasks/taskPlans/recent?resource=myTable&limit=2')).json as { planId: string }[];
   assert.deepEqual(
     recent.map((p) => p.planId),
@@ -207,6 +238,16 @@ test('a name without type gives a task for each half; what has no first task yet
   assert.equal(headers['x-tutti-plan-id'], runs.map((r) => r.planId).join(','));
 });
 
+test('an id that no header can hold is escaped in it, and the client gives it back as it is', async () => {
+  await using s = await fakeServer();
+  const { plans } = s.engine;
+  const ids = ['émoji🙂', 'we"ird\nx, y', '100%'].map((resource, n) => planView(n, { resource }).planId);
+  plans.result = { runs: ids.map((planId) => ({ resource: 'r', planId, taskName: null, taskId: null })), skipped: [], blocked: null };
+  const { status, headers } = await s.ask('/tasks/execute', { method: 'POST', body: SEED_EXECUTE });
+  assert.equal(status, 200);
+  assert.deepEqual(String(headers['x-tutti-plan-id']).split(',').map(decodeURIComponent), ids);
+});
+
 test('stopped, blocked, or nothing to do: 200 with an empty map, and a reason where there is one', async () => {
   await using s = await fakeServer();
   const { plans } = s.engine;
@@ -229,15 +270,20 @@ test('stopped, blocked, or nothing to do: 200 with an empty map, and a reason wh
   assert.deepEqual([blocked.status, blocked.json, blocked.headers['x-tutti-blocked']], [200, {}, 'the disk of /d?t? is full?']);
 });
 
-test('settings may be written as numbers and booleans; null stands for absent', async () => {
+test('settings may be written as numbers and booleans; null stands for absent, and so does an empty name', async () => {
   await using s = await fakeServer();
   const post = (body: unknown) => s.ask('/tasks/execute', { method: 'POST', body });
   const base = { taskType: 'SegmentPurgeTask', resource: 'myTable_OFFLINE' };
   assert.equal((await post({ ...base, taskConfigs: { a: 1, b: true, c: 'x' }, taskName: 'mine' })).status, 200);
   assert.equal((await post({ ...base, taskConfigs: null, taskName: null })).status, 200);
+  assert.equal((await post({ ...base, taskName: '' })).status, 200);
   assert.deepEqual(
-    s.engine.plans.calls.map((c) => (c.args as TriggerRequest).settings),
-    [{ a: '1', b: 'true', c: 'x' }, {}],
+    s.engine.plans.calls.map(({ args }) => [(args as TriggerRequest).settings, (args as TriggerRequest).taskName]),
+    [
+      [{ a: '1', b: 'true', c: 'x' }, 'mine'],
+      [{}, undefined],
+      [{}, undefined],
+    ],
   );
 });
 
@@ -253,6 +299,7 @@ test('(11, 22) bad input, unknown names, a live plan: the body that clients of t
     [{ taskType: 'SegmentPurgeTask' }, 400, 'INVALID_INPUT', 'tableName'],
     [{ tableName: 'myTable_OFFLINE' }, 400, 'INVALID_INPUT', 'taskType'],
     [{ ...good, taskName: 'a/b' }, 400, 'INVALID_INPUT', 'taskName'],
+    [{ ...good, taskName: 'a'.repeat(101) }, 400, 'INVALID_INPUT', 'taskName'],
     [{ ...good, taskConfigs: { a: {} } }, 400, 'INVALID_INPUT', 'taskConfigs.a'],
     [{ ...good, taskConfigs: [] }, 400, 'INVALID_INPUT', 'taskConfigs'],
     [{ ...good, taskConfig: {} }, 400, 'INVALID_INPUT', 'taskConfig'],

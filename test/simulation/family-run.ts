@@ -1,13 +1,12 @@
 /** One seeded run of tasks with tied children: parents that spawn, nested, finalizers, abort hooks, cancels, commits that fail anywhere, kills anywhere. */
 import type { TemplateDefinition } from '../../src/core/definition.ts';
-import { DEFAULT_ENGINE_CONFIG, type EngineConfig } from '../../src/engine/host.ts';
 import type { TreeElement } from '../../src/core/tree-element.ts';
 import type { Assignment, SpawnRequest } from '../../src/engine/worker-port.ts';
 import type { MirroredTask } from '../support/family-mirror.ts';
 import { type FamilyBehaviour, FamilyWorld } from '../support/family-world.ts';
-import type { CommitFate, FaultPlan } from '../support/faulty-store.ts';
-import { SeededRandom, drawOf } from '../support/seeded-random.ts';
+import { SeededRandom, randomOf } from '../support/seeded-random.ts';
 import { POLICIES, graph } from '../support/template-fixtures.ts';
+import { faultsOf, tightConfig } from './seeded-trouble.ts';
 
 const HANDLERS = ['plain', 'finalizing', 'aborting', 'both', 'stubborn'];
 const TRAITS: Record<string, { finalize: boolean; abort: boolean; cancelable: boolean }> = {
@@ -31,8 +30,6 @@ export interface FamilyFacts {
   kills: number;
   ends: Record<string, number>;
 }
-
-const seeded = (...parts: number[]): SeededRandom => new SeededRandom(Math.floor(drawOf(...parts) * 2 ** 32));
 
 function templatesOf(r: SeededRandom): TemplateDefinition[] {
   return Array.from({ length: 3 }, (_, t) =>
@@ -85,7 +82,7 @@ const elementRules = (r: SeededRandom): Partial<TreeElement> => ({
 
 /** A child's request follows from its parent and its place. Some keep their key and change what they ask for. */
 function childOf(seed: number, task: number, parent: number, i: number, r: SeededRandom): SpawnRequest {
-  const c = seeded(seed, task, parent, i, 77);
+  const c = randomOf(seed, task, parent, i, 77);
   return {
     handler: c.pick(HANDLERS),
     inputs: JSON.stringify({ i, ...(r.chance(0.02) ? { other: true } : {}) }),
@@ -108,7 +105,7 @@ function depthOf(t: MirroredTask, no: number): number {
 /** What an attempt does follows from its place alone, so that it is the same however often things are decided. */
 function behaviourOf(seed: number, trouble: number, wide: number): (a: Assignment, t: MirroredTask) => FamilyBehaviour {
   return (a, t) => {
-    const r = seeded(seed, a.task, a.no, a.token);
+    const r = randomOf(seed, a.task, a.no, a.token);
     const dice = r.next();
     const what =
       dice < trouble * 0.5
@@ -121,7 +118,7 @@ function behaviourOf(seed: number, trouble: number, wide: number): (a: Assignmen
               ? 'nothing'
               : 'ok';
     const depth = depthOf(t, a.no);
-    const shape = seeded(seed, a.task, a.no, 5);
+    const shape = randomOf(seed, a.task, a.no, 5);
     const wants = a.phase === 'run' && depth < 3 && t.facts.length < 60 + wide && shape.chance(depth === 0 ? 0.8 : 0.3);
     const spawns: SpawnRequest[][] = [];
     if (wants) {
@@ -141,32 +138,6 @@ function behaviourOf(seed: number, trouble: number, wide: number): (a: Assignmen
       ...(spawns.length === 0 ? {} : { spawns }),
       ...(r.chance(0.1) ? { hasty: true } : {}),
     };
-  };
-}
-
-function faultsOf(seed: number, rate: number): (life: number) => FaultPlan {
-  return (life) => {
-    const r = seeded(seed, life, 99);
-    let outage: { fate: CommitFate; left: number } | null = null;
-    return () => {
-      if (outage !== null && outage.left-- > 0) return outage.fate;
-      outage = null;
-      if (!r.chance(rate)) return 'ok';
-      const fate = r.pick(['busy', 'refused', 'lost', 'applied', 'applied', 'full'] as const);
-      if (fate !== 'applied' && r.chance(0.2)) outage = { fate, left: r.int(1, 6) };
-      return fate;
-    };
-  };
-}
-
-function tightConfig(r: SeededRandom): Partial<EngineConfig> {
-  const few = (): number => r.int(1, 6);
-  const d = DEFAULT_ENGINE_CONFIG;
-  return {
-    ...(r.chance(0.3) ? { channels: { taskRequest: few(), resultProcessor: few(), stepEnqueuer: few(), taskFinalizer: few() } } : {}),
-    ...(r.chance(0.3) ? { cache: { ...d.cache, maxSteps: r.int(1, 60) } } : {}),
-    ...(r.chance(0.3) ? { turn: { ...d.turn, maxRows: r.int(1, 24) } } : {}),
-    ...(r.chance(0.2) ? { cache: { maxSteps: r.int(1, 60), payloadBytes: r.int(100, 2_000) } } : {}),
   };
 }
 

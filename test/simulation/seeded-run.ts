@@ -1,13 +1,12 @@
 /** One seeded run: mixed tasks, few slots, commits that fail anywhere, kills anywhere. The seed decides everything. */
 import assert from 'node:assert/strict';
 import type { TemplateDefinition } from '../../src/core/definition.ts';
-import { DEFAULT_ENGINE_CONFIG, type EngineConfig } from '../../src/engine/host.ts';
 import type { Assignment } from '../../src/engine/worker-port.ts';
-import type { CommitFate, FaultPlan } from '../support/faulty-store.ts';
 import type { Behaviour } from '../support/scripted-worker.ts';
-import { SeededRandom, drawOf } from '../support/seeded-random.ts';
+import { SeededRandom, randomOf } from '../support/seeded-random.ts';
 import { SimulatedWorld } from '../support/simulated-world.ts';
 import { FIXTURES, POLICIES, fanOut, randomGraph } from '../support/template-fixtures.ts';
+import { faultsOf, tightConfig } from './seeded-trouble.ts';
 
 export interface RunFacts {
   seed: number;
@@ -57,7 +56,7 @@ function templatesOf(r: SeededRandom): TemplateDefinition[] {
 /** What an attempt does follows from its place alone, so that it is the same however often things are decided. */
 function behaviourOf(seed: number, trouble: number, definitions: Map<string, TemplateDefinition>): (a: Assignment) => Behaviour {
   return (a) => {
-    const r = new SeededRandom(Math.floor(drawOf(seed, a.task, a.no, a.token) * 2 ** 32));
+    const r = randomOf(seed, a.task, a.no, a.token);
     const rules = definitions.get(a.template.name)!.steps[a.no];
     const mayHang = rules.timeoutMs !== undefined || rules.heartbeatMs !== undefined;
     const dice = r.next();
@@ -73,33 +72,6 @@ function behaviourOf(seed: number, trouble: number, definitions: Map<string, Tem
       ...(r.chance(0.5) && (what !== 'silent' || rules.timeoutMs !== undefined) ? { beatMs: r.int(20, 300) } : {}),
       ...(r.chance(0.05) ? { retryAfterMs: r.chance(0.5) ? r.int(0, 10_000) : r.int(50_000, 200_000) } : {}),
     };
-  };
-}
-
-function faultsOf(seed: number, rate: number): (life: number) => FaultPlan {
-  return (life) => {
-    const r = new SeededRandom(Math.floor(drawOf(seed, life, 99) * 2 ** 32));
-    let outage: { fate: CommitFate; left: number } | null = null;
-    return () => {
-      if (outage !== null && outage.left-- > 0) return outage.fate;
-      outage = null;
-      if (!r.chance(rate)) return 'ok';
-      const fate = r.pick(['busy', 'refused', 'lost', 'applied', 'applied', 'full'] as const);
-      if (fate !== 'applied' && r.chance(0.2)) outage = { fate, left: r.int(1, 6) };
-      return fate;
-    };
-  };
-}
-
-/** Often with inboxes of a few places, a cache that holds hardly anything, and turns of a few rows: what is rare in use is usual here. */
-function tightConfig(r: SeededRandom): Partial<EngineConfig> {
-  const few = (): number => r.int(1, 6);
-  const d = DEFAULT_ENGINE_CONFIG;
-  return {
-    ...(r.chance(0.3) ? { channels: { taskRequest: few(), resultProcessor: few(), stepEnqueuer: few(), taskFinalizer: few() } } : {}),
-    ...(r.chance(0.3) ? { cache: { ...d.cache, maxSteps: r.int(1, 60) } } : {}),
-    ...(r.chance(0.3) ? { turn: { ...d.turn, maxRows: r.int(1, 24) } } : {}),
-    ...(r.chance(0.2) ? { cache: { maxSteps: r.int(1, 60), payloadBytes: r.int(100, 2_000) } } : {}),
   };
 }
 

@@ -204,7 +204,8 @@ export class FakeEngine implements EngineFacade {
       .reverse();
     if (r.page !== undefined) {
       const from = (r.page - 1) * r.perPage!;
-      return { tasks: all.slice(from, from + r.perPage!), nextCursor: null, total: all.length, totalCapped: false };
+      const to = from + r.perPage!;
+      return { tasks: all.slice(from, to), nextCursor: to < all.length ? `c${to}` : null, total: all.length, totalCapped: false };
     }
     const from = Number(r.cursor?.slice(1) ?? 0);
     const to = from + r.limit!;

@@ -1,26 +1,20 @@
 /**
- * A simulated machine for tasks with tied children: the real engine, an in-memory SQLite behind the fault injector, and a worker whose
- * handlers spawn, finalize and abort as a script says. Every commit goes to the mirror of families, and every dispatch, spawn and page
- * of children is held against it.
+ * The world of tasks with tied children: a worker whose handlers spawn, finalize and abort as a script says. Every commit goes to the mirror of
+ * families, and every dispatch, spawn and page of children is held against it.
  */
 import assert from 'node:assert/strict';
-import type { FailurePolicy, TemplateDefinition } from '../../src/core/definition.ts';
+import type { FailurePolicy } from '../../src/core/definition.ts';
 import { isTuttiError } from '../../src/core/errors.ts';
 import type { TreeElement } from '../../src/core/tree-element.ts';
-import { Engine } from '../../src/engine/engine.ts';
-import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Host } from '../../src/engine/host.ts';
 import type { Assignment, AttemptOutcome, ChildResult, SpawnRequest, StopReason, WorkerSession } from '../../src/engine/worker-port.ts';
-import { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { FamilyMirror, type MirroredTask } from './family-mirror.ts';
 import { CANCELLED, COMPLETE, ERROR, type FamilyTraits, IN_PROGRESS, counts, over, showFamily, taskOver } from './family-rules.ts';
-import { type FaultPlan, ProcessKilled, faultyStore } from './faulty-store.ts';
-import { type Life, SimulatedMachine } from './simulated-host.ts';
+import { ProcessKilled } from './faulty-store.ts';
+import { MirroredWorld, type MirroredWorldOptions } from './mirrored-world.ts';
+import type { Life } from './simulated-host.ts';
 
 /** After this the engine may have given up a handler that ignores its signal. */
 const GRACE_MS = 30_000;
-const EPOCH = 1_735_689_600_000;
-/** The integer key inside a public id, read without the engine's own parser. */
-const keyOf = (uuid: string): number => (Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16) - EPOCH) * 4096 + Number.parseInt(uuid.slice(15, 18), 16);
 
 export interface FamilyBehaviour {
   what: 'ok' | 'nothing' | 'retryable' | 'permanent' | 'silent';
@@ -32,14 +26,9 @@ export interface FamilyBehaviour {
   hasty?: boolean;
 }
 
-export interface FamilyWorldOptions {
-  seed: number;
-  slots: number;
-  templates: readonly TemplateDefinition[];
+export interface FamilyWorldOptions extends MirroredWorldOptions {
   traits: (handler: string) => FamilyTraits;
   script: (a: Assignment, t: MirroredTask) => FamilyBehaviour;
-  faults?: (life: number) => FaultPlan;
-  config?: Partial<EngineConfig>;
   /** Names of handlers that nobody has. */
   lacks?: (handler: string) => boolean;
 }
@@ -58,33 +47,21 @@ interface AttemptRecord {
   answered: boolean;
 }
 
-export class FamilyWorld {
-  readonly machine: SimulatedMachine;
+export class FamilyWorld extends MirroredWorld<MirroredTask> {
   readonly mirror: FamilyMirror;
-  readonly inner: SqliteStore;
   readonly o: FamilyWorldOptions;
   readonly records = new Map<string, AttemptRecord>();
   /** Of all dispatches, in order. */
   readonly order: AttemptRecord[] = [];
-  readonly acknowledged: { id: string; template: string }[] = [];
-  readonly logged: string[] = [];
-  life: Life = { alive: false };
-  lives = 0;
-  engine!: Engine;
-  store!: ReturnType<typeof faultyStore>;
   spawned = 0;
   finalized = 0;
   aborted = 0;
   #session!: WorkerSession;
-  #repairs = 0;
-  faults = 0;
-  #conflicts = 0;
 
   constructor(o: FamilyWorldOptions) {
+    super(o);
     this.o = o;
-    this.machine = new SimulatedMachine(o.seed);
     this.mirror = new FamilyMirror(o.traits);
-    this.inner = SqliteStore.open({ path: ':memory:', now: () => this.machine.now(), tag: 12_345 });
     this.mirror.returned = (task, no, token) => {
       const r = this.records.get(`${task}/${no}/${token}`);
       return r === undefined || r.over || r.life !== this.lives || (r.stoppedAt !== null && this.machine.now() >= r.stoppedAt + GRACE_MS);
@@ -93,33 +70,10 @@ export class FamilyWorld {
 
   async boot(): Promise<void> {
     const { machine, o } = this;
-    const life: Life = { alive: true };
-    this.life = life;
-    this.lives++;
     // Attempts of an ended step that were still stopping died with their process; nothing about them needs to be written.
     for (const t of this.mirror.tasks.values()) if (taskOver(t.state)) for (const r of t.rows) if (r.phase !== 2) r.owner = null;
-    this.store = faultyStore(this.inner, this.mirror, life, o.faults?.(this.lives) ?? (() => 'ok'), (e) => machine.report(e));
-    let ticks = 0;
-    const host: Host = {
-      now: () => machine.now(),
-      ticks: () => (ticks += 0.01),
-      soon: (run) => machine.soon(life, run),
-      timer: (ms, run) => machine.timer(life, ms, run),
-      random: () => machine.random.next(),
-      uuid: () => `00000000-0000-4000-8000-${String(machine.random.int(0, 1e9)).padStart(12, '0')}`,
-      log: (level, message, details) => void this.logged.push(`${level} ${message} ${JSON.stringify(details ?? {})}`),
-    };
-    const opening = Engine.open({ store: this.store, host, config: { ...DEFAULT_ENGINE_CONFIG, ...o.config } });
-    let opened = false;
-    opening.then(
-      () => (opened = true),
-      (e: unknown) => {
-        if (life.alive) machine.report(e);
-      },
-    );
-    await machine.runUntil(() => opened || !life.alive, 60_000, 'opening the engine');
-    this.engine = await opening;
-    for (const definition of o.templates) await this.complete(this.engine.register({ definition }), 'register');
+    await this.nextLife();
+    const { life } = this;
     const guarded =
       <A>(run: (a: A) => void) =>
       (a: A): void =>
@@ -137,38 +91,12 @@ export class FamilyWorld {
     this.#session.handlersChanged();
   }
 
-  /** kill -9: no timer, no promise, no commit of this life does anything any more. */
-  kill(): void {
-    if (this.life.alive) this.#count();
-    this.life.alive = false;
+  async submit(template: string, input: unknown = {}): Promise<string | null> {
+    return (await this.submitted(template, () => this.engine.submit({ namespace: 'fixtures', name: template, input })))?.id ?? null;
   }
 
-  #count(): void {
-    this.#repairs += this.engine.metrics().reconcilerRepairs;
-    this.faults += this.store.faults;
-    this.#conflicts += this.store.conflicts;
-  }
-
-  submit(template: string, input: unknown = {}): Promise<string | null> {
-    return this.#submitted(template, async () => await this.engine.submit({ namespace: 'fixtures', name: template, input }));
-  }
-
-  submitTree(elements: readonly TreeElement[], policy: FailurePolicy = 'fail'): Promise<string | null> {
-    return this.#submitted('tree', async () => (await this.engine.submitTree({ elements, policy })).task);
-  }
-
-  async #submitted(template: string, ask: () => Promise<{ id: string }>): Promise<string | null> {
-    const { life } = this;
-    try {
-      const view = await ask();
-      if (!life.alive) return null;
-      this.machine.guard(() => assert.ok(this.mirror.tasks.has(keyOf(view.id)), `task ${view.id} is acknowledged and not durable (I1)`));
-      this.acknowledged.push({ id: view.id, template });
-      return view.id;
-    } catch (e) {
-      if (life.alive && !(e instanceof ProcessKilled) && !isTuttiError(e)) this.machine.report(e);
-      return null;
-    }
+  async submitTree(elements: readonly TreeElement[], policy: FailurePolicy = 'fail'): Promise<string | null> {
+    return (await this.submitted('tree', async () => (await this.engine.submitTree({ elements, policy })).task))?.id ?? null;
   }
 
   cancelStep(id: string, name: string): Promise<boolean> {
@@ -198,23 +126,7 @@ export class FamilyWorld {
     );
   }
 
-  task(id: string): MirroredTask {
-    const t = this.mirror.tasks.get(keyOf(id));
-    assert.ok(t, `task ${id} is gone (I10)`);
-    return t;
-  }
-
-  async complete<T>(p: Promise<T>, what: string, limitMs = 600_000): Promise<T> {
-    let settled = false;
-    p.then(
-      () => (settled = true),
-      () => (settled = true),
-    );
-    await this.machine.runUntil(() => settled, limitMs, what);
-    return p;
-  }
-
-  settled(): boolean {
+  override settled(): boolean {
     for (const t of this.mirror.tasks.values()) {
       const blocked = t.policy === 'block' && t.state === 7 && !t.rows.some((r) => r.owner !== null || (r.rank !== null && !over(r.state)));
       if (!taskOver(t.state) && !blocked) return false;
@@ -226,44 +138,19 @@ export class FamilyWorld {
     return true;
   }
 
-  async finish(limitMs = 3_600_000): Promise<void> {
-    try {
-      await this.machine.runUntil(() => this.settled(), limitMs, 'the end of all tasks');
-    } catch (e) {
-      const stuck = [...this.mirror.tasks.values()].filter(
-        (t) => !taskOver(t.state) || t.rows.some((r) => r.owner !== null || !over(r.state)) || t.aborting.size > 0,
-      );
-      throw new Error(
-        `not everything ended: ${stuck.map(showFamily).join(' || ')} | aborting ${stuck.map((t) => [...t.aborting].join(',')).join(' ')} | ${this.logged.slice(-3).join(' | ')}`,
-        { cause: e },
-      );
-    }
-    await this.machine.advanceBy(60_000);
-    // What was asked for during an outage may have come only now.
-    if (!this.settled()) await this.finish(limitMs);
+  protected override stuck(): string {
+    const open = [...this.mirror.tasks.values()].filter(
+      (t) => !taskOver(t.state) || t.rows.some((r) => r.owner !== null || !over(r.state)) || t.aborting.size > 0,
+    );
+    return `${open.map(showFamily).join(' || ')} | aborting ${open.map((t) => [...t.aborting].join(',')).join(' ')}`;
   }
 
   check(): void {
-    this.machine.throwReported();
-    for (const a of this.acknowledged) this.task(a.id);
-    this.mirror.assertSettled();
-    if (this.life.alive) {
-      const m = this.engine.metrics();
-      assert.equal(m.slots.used, this.used, 'slots in use and attempts that hold one');
-      assert.equal(m.ready, 0, 'ready steps are left');
-      this.#count();
-    }
-    assert.equal(this.#conflicts, 0, 'with one owner of the store nothing is ever decided on stale rows (I3)');
-    assert.equal(this.#repairs, 0, `the reconciler repaired something: ${this.logged.filter((l) => l.includes('reconciler')).join(' | ')}`);
+    this.checkEnd(() => this.used);
     // What an acknowledged spawn promised is there.
     for (const r of this.order)
       if (r.phase === 'finalize') this.finalized++;
       else if (r.phase === 'abort') this.aborted++;
-  }
-
-  close(): void {
-    this.life.alive = false;
-    void this.inner.close();
   }
 
   /** Attempts that hold a slot. */

@@ -21,12 +21,21 @@ export interface Mirror {
   readonly definitions: Map<number, TemplateDefinition>;
 }
 
+/** For whoever looks at what the store says in the end. */
+export const deafMirror = (): Mirror => ({ apply: () => undefined, definitions: new Map() });
+
 export class ProcessKilled extends Error {}
 
 export interface FaultyStore extends Store {
   readonly faults: number;
   readonly conflicts: number;
 }
+
+/** A store whose commits fail as planned, in a test that has no kills and no mirror. */
+export const failingStore = (inner: Store, plan: FaultPlan): FaultyStore =>
+  faultyStore(inner, deafMirror(), { alive: true }, plan, (e) => {
+    throw e;
+  });
 
 export function faultyStore(inner: Store, mirror: Mirror, life: Life, plan: FaultPlan, report: (e: unknown) => void): FaultyStore {
   let n = 0;

@@ -12,13 +12,13 @@ export interface Answer {
 export interface Ask {
   method?: string;
   headers?: Record<string, string>;
-  /** A string goes as it is; anything else as JSON. */
+  /** Text and bytes go as they are; anything else as JSON. */
   body?: unknown;
 }
 
 export function ask(url: string, o: Ask = {}): Promise<Answer> {
-  const raw = o.body === undefined || typeof o.body === 'string';
-  const body = raw ? (o.body as string | undefined) : JSON.stringify(o.body);
+  const raw = o.body === undefined || typeof o.body === 'string' || o.body instanceof Uint8Array;
+  const body = raw ? (o.body as string | Uint8Array | undefined) : JSON.stringify(o.body);
   const headers: Record<string, string> = { ...o.headers };
   if (body !== undefined && !Object.keys(headers).some((h) => h.toLowerCase() === 'content-type')) headers['content-type'] = 'application/json';
   if (body !== undefined) headers['content-length'] = String(Buffer.byteLength(body));

@@ -44,3 +44,6 @@ export function drawOf(...parts: number[]): number {
   }
   return new SeededRandom(h).next();
 }
+
+/** A generator of its own for each of these. */
+export const randomOf = (...parts: number[]): SeededRandom => new SeededRandom(Math.floor(drawOf(...parts) * 2 ** 32));

@@ -32,7 +32,7 @@ export const ONCE = { ...TWICE, maxAttempts: 1 };
 
 const request = (c: string | Partial<SpawnRequest>, at: number): SpawnRequest => {
   const r = typeof c === 'string' ? { key: c } : c;
-  return { handler: 'child', inputs: JSON.stringify(r.key ?? at), retry: ONCE, ...(r.key === undefined ? { position: at } : {}), ...r };
+  return { handler: 'child', inputs: JSON.stringify({ of: r.key ?? at }), retry: ONCE, ...(r.key === undefined ? { position: at } : {}), ...r };
 };
 
 export class StagedFamily {

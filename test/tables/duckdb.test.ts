@@ -147,3 +147,28 @@ test('a sandbox reaches the files it is given and nothing else, whatever it is t
   });
   assert.deepEqual(readdirSync(folder).sort(), ['given.parquet', 'secret.csv', 'tmp']);
 });
+
+test('sessions that wait are bounded in number', async (t) => {
+  const duck = openDuck(t, undefined, { mostWaiting: 10 });
+  const held = Promise.withResolvers<void>();
+  const inside = Promise.withResolvers<void>();
+  let n = 0;
+  const holding = [1, 2, 3].map(() =>
+    duck.session(async () => {
+      if (++n === 3) inside.resolve();
+      await held.promise;
+    }),
+  );
+  await inside.promise;
+  const gone = new AbortController();
+  const waiting = Array.from({ length: 10 }, () => duck.session(async () => {}, { signal: gone.signal }).catch((e: unknown) => e));
+  await assert.rejects(
+    duck.session(async () => {}),
+    { code: 'BACKPRESSURE' },
+  );
+  gone.abort(new Error('gone'));
+  assert.equal((await Promise.all(waiting)).filter((e) => e === gone.signal.reason).length, 10);
+  held.resolve();
+  await Promise.all(holding);
+  await duck.session(async () => {});
+});

@@ -14,20 +14,22 @@ export function realTimer(ms: number, fn: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
+export const realSoon = (fn: () => void): void => void setImmediate(fn);
+
 export function testFolder(t: TestContext): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'tutti-tables-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
-export function openDuck(t: TestContext, folder = testFolder(t), o: { memory?: string } = {}): Duck {
-  const duck = new Duck({ tempFolder: path.join(folder, 'tmp'), memory: o.memory ?? '256MB', threads: 2, timer: realTimer });
+export function openDuck(t: TestContext, folder = testFolder(t), o: { memory?: string; mostWaiting?: number } = {}): Duck {
+  const duck = new Duck({ tempFolder: path.join(folder, 'tmp'), memory: o.memory ?? '256MB', threads: 2, timer: realTimer, mostWaiting: o.mostWaiting });
   t.after(() => duck.close());
   return duck;
 }
 
-export function openQueries(t: TestContext, folder: string, timeMs?: number): QueryProcesses {
-  const queries = new QueryProcesses({ tempFolder: path.join(folder, 'queries'), memory: '256MB', threads: 2, timer: realTimer, timeMs });
+export function openQueries(t: TestContext, folder: string, timeMs?: number, soon = realSoon): QueryProcesses {
+  const queries = new QueryProcesses({ tempFolder: path.join(folder, 'queries'), memory: '256MB', threads: 2, timer: realTimer, soon, timeMs });
   t.after(() => queries.close());
   return queries;
 }
@@ -41,12 +43,12 @@ export interface TestSegments {
   clock: { now: number };
 }
 
-export function openSegments(t: TestContext): TestSegments {
+export function openSegments(t: TestContext, soon = realSoon): TestSegments {
   const folder = testFolder(t);
   const duck = openDuck(t, folder);
   const resources = new MemoryResources();
   const clock = { now: Date.now() };
   let uuids = 0;
-  const segments = new Segments({ folder: path.join(folder, 'tables'), duck, resources, now: () => clock.now, uuid: () => `u${++uuids}` });
+  const segments = new Segments({ folder: path.join(folder, 'tables'), duck, resources, now: () => clock.now, uuid: () => `u${++uuids}`, soon });
   return { folder, duck, segments, queries: openQueries(t, folder), resources, clock };
 }

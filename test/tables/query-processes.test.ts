@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { linkSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { QueryJob } from '../../src/tables/run-query.ts';
-import { openQueries, testFolder } from './open-duck.ts';
+import { openDuck, openQueries, testFolder } from './open-duck.ts';
 
-const job = (sql: string): QueryJob => ({ files: [], select: 'SELECT 1 AS a', names: ['t'], sql, limit: 10, maxBytes: 1000 });
+const job = (sql: string): QueryJob => ({ folder: '/', sources: [{ select: 'SELECT 1 AS a', files: [] }], names: ['t'], sql, limit: 10, maxBytes: 1000 });
 const ENDLESS = 'SELECT count(*) FROM range(100000000000) a, range(1000) b';
 const proc = process.platform === 'linux' ? false : 'needs /proc to see which processes there are';
 
@@ -71,4 +71,61 @@ test('those that wait leave when their callers do', { skip: proc }, async (t) =>
   gone.abort(new Error('gone'));
   for (const r of running) await assert.rejects(r, /gone/);
   assert.deepEqual((await queries.run(job('SELECT 5'))).rows, [[5]]);
+});
+
+test('a long answer and many files pass piece by piece, with a turn of the loop between two of them', { skip: proc }, async (t) => {
+  const folder = testFolder(t);
+  let turns = 0;
+  let asked = false;
+  const queries = openQueries(t, folder, undefined, (fn) => {
+    assert.ok(!asked, 'a piece came before it was asked for');
+    turns++;
+    asked = true;
+    // Time for what should not come.
+    let rounds = 50;
+    const go = (): void => {
+      if (rounds-- > 0) return void setImmediate(go);
+      asked = false;
+      fn();
+    };
+    go();
+  });
+  const long = await queries.run({ ...job(`SELECT i, repeat('x', 1000) FROM range(4000) r(i)`), limit: 10_000, maxBytes: 8e6 });
+  assert.deepEqual([long.rows.length, long.truncated, long.columns.length], [4000, false, 2]);
+  assert.ok(
+    long.rows.every(([i, x], at) => i === at && (x as string).length === 1000),
+    'all rows, in their order',
+  );
+  assert.ok(turns >= 15, `4 MB came in ${turns} pieces`);
+  const duck = openDuck(t, folder);
+  await duck.run(`COPY (SELECT 1 AS a) TO '${path.join(folder, 'f0.parquet')}' (FORMAT parquet)`);
+  const files = Array.from({ length: 2500 }, (_, i) => `f${i}.parquet`);
+  for (const f of files.slice(1)) linkSync(path.join(folder, 'f0.parquet'), path.join(folder, f));
+  const sources = [
+    { select: 'SELECT a', files },
+    { select: 'SELECT 2', files: [] },
+  ];
+  turns = 0;
+  assert.deepEqual((await queries.run({ ...job('SELECT a, count(*) FROM t GROUP BY a ORDER BY a'), folder, sources })).rows, [
+    [1, 2500],
+    [2, 1],
+  ]);
+  assert.ok(turns >= 3, `the files were named in ${turns} messages`);
+});
+
+test('what waits for its turn has looked nothing up', { skip: proc }, async (t) => {
+  const queries = openQueries(t, testFolder(t));
+  const held = Promise.withResolvers<void>();
+  let begun = 0;
+  const turns = [1, 2, 3, 4].map(() =>
+    queries.turn(async (ask) => {
+      begun++;
+      await held.promise;
+      return await ask(job('SELECT 1'));
+    }),
+  );
+  assert.equal(begun, 2);
+  held.resolve();
+  await Promise.all(turns);
+  assert.equal(begun, 4);
 });

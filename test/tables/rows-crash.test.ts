@@ -49,5 +49,16 @@ test('kill -9 while rows come and are sealed: each that was answered is there, n
     [],
     'none lost',
   );
+  const large = await tutti.tables.query(
+    'trips',
+    'SELECT id // 1000000, (id % 1000000 - 300000) // 7, count(*) FROM trips WHERE id % 1000000 >= 300000 GROUP BY ALL',
+    { limit: 100_000 },
+  );
+  assert.ok(large.rows.length > 0);
+  assert.deepEqual(
+    large.rows.filter(([, , n]) => n !== 7),
+    [],
+    'of a large request all rows or none',
+  );
   assert.ok((await tutti.tables.get('trips')).segments > KILLS.length, 'seals were under way');
 });

@@ -320,3 +320,46 @@ test('a table made again under its name has another folder, and the old one goes
   await segments.sweepFolders();
   assert.deepEqual([existsSync(file), existsSync(again)], [false, true]);
 });
+
+test('all segments of a large table are read page by page, one page in a turn of the loop, whoever asks', async (t) => {
+  const steps: string[] = [];
+  const { segments, resources } = openSegments(t, (fn) => {
+    steps.push('turn');
+    setImmediate(fn);
+  });
+  await resources.create({ id: 'trips_OFFLINE', kind: 'table', body: null });
+  const file = { file: 'f', rows: 1, bytes: 1, minTime: null, maxTime: null };
+  const put = Array.from({ length: 3400 }, (_, i) => ({ name: `s${i}`, segment: segments.segment(file, { schemaVersion: 1, visible: i % 2 === 0 }) }));
+  await resources.change('trips_OFFLINE', segments.changes({ put }));
+  const items = resources.items.bind(resources);
+  resources.items = async (id, q) => {
+    const found = await items(id, q);
+    assert.ok(found.length <= 1000, `${found.length} segments are read at one go`);
+    if (found.length > 500) steps.push('page');
+    return found;
+  };
+  const [one, other] = await Promise.all([segments.visible('trips_OFFLINE'), segments.all('trips_OFFLINE')]);
+  assert.deepEqual([one.length, other.length], [1700, 3400]);
+  // Each looks twice at three full pages.
+  assert.deepEqual(steps, Array.from({ length: 12 }, () => ['page', 'turn']).flat());
+});
+
+test('a table that changes while its pages are read is read again', async (t) => {
+  const { segments, resources } = openSegments(t);
+  await resources.create({ id: 'trips_OFFLINE', kind: 'table', body: null });
+  const file = { file: 'f', rows: 1, bytes: 1, minTime: null, maxTime: null };
+  const named = (name: string) => segments.changes({ put: [{ name, segment: segments.segment(file, { schemaVersion: 1 }) }] });
+  for (let i = 0; i < 1500; i++) await resources.change('trips_OFFLINE', named(`s${1000 + i}`));
+  const items = resources.items.bind(resources);
+  let reads = 0;
+  resources.items = async (id, q) => {
+    // Between the first page and the second: one goes from where nobody looks any more to where somebody will.
+    if (++reads === 2) {
+      const [first] = await items(id, { limit: 1 });
+      await resources.change(id, { ...named('s9999'), remove: [{ key: first.key }] });
+    }
+    return await items(id, q);
+  };
+  const all = await segments.all('trips_OFFLINE');
+  assert.deepEqual([all.length, all[0].name, all.at(-1)?.name], [1500, 's1001', 's9999']);
+});

@@ -11,13 +11,17 @@ import { TableService } from '../../src/tables/table-service.ts';
 import type { NewTable } from '../../src/tables/tables.ts';
 import { planView, traits } from '../support/fake-plans.ts';
 import type { MemoryResources } from './memory-resources.ts';
-import { openQueries, openSegments, type TestSegments } from './open-duck.ts';
+import { openQueries, openSegments, realSoon, type TestSegments } from './open-duck.ts';
 
 interface Fixture extends TestSegments {
   tables: TableService;
   schedules: Map<string, ScheduleRequest>;
   /** What a task type says of settings. */
   problems: string[];
+  /** What it waits for before it says so. */
+  checking: Promise<void>;
+  /** What a schedule waits for before it is stored. */
+  putting: () => Promise<void>;
   active: PlanView[];
   /** Timers by delay; a test fires them. */
   timers: { ms: number; fn: () => void }[];
@@ -30,7 +34,14 @@ const TYPES = ['SegmentPurgeTask', 'DataExportTask', 'StarTreeAlterTableTask'];
 function open(t: TestContext): Fixture {
   const parts = openSegments(t);
   const schedules = new Map<string, ScheduleRequest>();
-  const f = { problems: [] as string[], active: [] as PlanView[], timers: [] as Fixture['timers'], warnings: [] as string[] };
+  const f = {
+    problems: [] as string[],
+    checking: Promise.resolve(),
+    putting: async () => {},
+    active: [] as PlanView[],
+    timers: [] as Fixture['timers'],
+    warnings: [] as string[],
+  };
   const cron = new CronExpressions();
   const again = (): TableService => {
     const tables = new TableService({
@@ -43,10 +54,16 @@ function open(t: TestContext): Fixture {
           if (!TYPES.includes(found)) throw new TuttiError('NOT_FOUND', `there is no task type ${name}`);
           return traits(found);
         },
-        checkSettings: async () => f.problems,
+        checkSettings: async () => {
+          await f.checking;
+          return f.problems;
+        },
       },
       schedules: {
-        put: async (r) => schedules.set(r.key, r),
+        put: async (r) => {
+          await f.putting();
+          schedules.set(r.key, r);
+        },
         remove: async (prefix) => [...schedules.keys()].filter((k) => k.startsWith(prefix)).forEach((k) => schedules.delete(k)),
         list: () => [...schedules.values()].map((s) => s.target as { resource: string; taskType: string }),
       },
@@ -59,6 +76,7 @@ function open(t: TestContext): Fixture {
         f.timers.push(timer);
         return () => f.timers.splice(0, f.timers.length, ...f.timers.filter((other) => other !== timer));
       },
+      soon: realSoon,
       log: (_, message, details) => f.warnings.push(`${message} ${String(details.error)}`),
     });
     (parts.resources as MemoryResources).onDrop = (id) => tables.kind.onDrop?.(id);
@@ -206,6 +224,27 @@ test('configs: settings become texts, schedules follow, what is bad is refused k
   assert.equal(schedules.size, 0);
 });
 
+test('configs whose settings are looked at are bounded in number, and the next is told to come again', async (t) => {
+  const f = open(t);
+  await f.tables.create(trips());
+  const held = Promise.withResolvers<void>();
+  f.checking = held.promise;
+  const asked = Array.from({ length: 100 }, () => f.tables.setConfig('trips', purge({ tableMaxNumTasks: 5 })));
+  const refused = asked.map((a) =>
+    a.then(
+      () => '',
+      (e: unknown) => (e as TuttiError).code,
+    ),
+  );
+  // Those that have no place are told at once; the others wait for what is held.
+  await Promise.all(refused.slice(68));
+  held.resolve();
+  const codes = await Promise.all(refused);
+  assert.equal(codes.filter((c) => c === 'BACKPRESSURE').length, 100 - 68);
+  assert.equal(codes.filter((c) => c === '').length, 1);
+  assert.equal(codes.filter((c) => c === 'CONFLICT').length, 67, 'one of them was the first');
+});
+
 test('somebody else changed the config meanwhile', async (t) => {
   const { tables } = open(t);
   await tables.create(trips());
@@ -213,6 +252,23 @@ test('somebody else changed the config meanwhile', async (t) => {
   assert.deepEqual(both.map((r) => r.status).sort(), ['fulfilled', 'rejected']);
   const [lost] = both.filter((r) => r.status === 'rejected');
   assert.equal((lost.reason as TuttiError).code, 'CONFLICT');
+});
+
+test('a schedule that is stored late is not left behind by a config that has gone on without it', async (t) => {
+  const f = open(t);
+  await f.tables.create(trips());
+  const asked = Promise.withResolvers<void>();
+  const stored = Promise.withResolvers<void>();
+  f.putting = () => (asked.resolve(), stored.promise);
+  const first = f.tables.setConfig('trips', purge({ schedule: '0 0 2 * * ?' }));
+  await asked.promise;
+  const second = f.tables.setConfig('trips', purge({}));
+  const third = f.tables.drop('trips');
+  // Whatever they can do without waiting, they have done.
+  for (let i = 0; i < 100; i++) await Promise.resolve();
+  stored.resolve();
+  await Promise.allSettled([first, second, third]);
+  assert.deepEqual([...f.schedules.keys()], []);
 });
 
 test('rows are kept at once, sealed on demand, and read back as they were given', async (t) => {

@@ -73,6 +73,15 @@ test('a table lives: created, filled, sealed, queried, listed, dropped', async (
     ],
     truncated: false,
   });
+  const long = await w.ask(`${sql('SELECT i, city FROM range(3000) r(i), trips WHERE id = 1 ORDER BY i')}`);
+  assert.deepEqual(long.json, {
+    columns: [
+      { name: 'i', type: 'BIGINT' },
+      { name: 'city', type: 'VARCHAR' },
+    ],
+    rows: Array.from({ length: 3000 }, (_, i) => [i, 'Rome']),
+    truncated: false,
+  });
   const segments = (await w.ask('/tables/trips_REALTIME/segments?limit=1')).json as { segments: { uri: string; rows: number }[]; next: null };
   assert.deepEqual([segments.segments.length, segments.segments[0].rows, segments.next], [1, 4, null]);
   assert.ok(existsSync(new URL(segments.segments[0].uri)));

@@ -49,7 +49,7 @@ export const addCopy = (program: Command, ctx: CommandContext): void => {
         execute: o.execute,
         ...(o.save ? {} : { save: false }),
       });
-      if ('elements' in made) return ctx.json(made.elements);
+      if (Array.isArray(made)) return ctx.json(made);
       if (o.json) return ctx.json(made);
       ctx.line(made.task_uuid);
     });

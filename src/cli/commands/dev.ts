@@ -32,7 +32,7 @@ export const addDev = (program: Command, ctx: CommandContext): void => {
       const say = (event: string, text: string, details: Record<string, unknown> = {}): void => (o.json ? ctx.json({ event, ...details }) : ctx.line(text));
 
       const loaded = await load();
-      const { serve } = await import('../../main.ts');
+      const { serve } = await import('../../serve.ts');
       const served = await serve(config, {
         templates: loaded.templates,
         handlers: loaded.handlers,

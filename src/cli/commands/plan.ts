@@ -115,6 +115,7 @@ export const addPlan = (program: Command, ctx: CommandContext): void => {
         else ctx.err.write(begun.nothing === null ? 'nothing to do\n' : `nothing to do: ${printable(begun.nothing)}\n`);
         return;
       }
+      if (begun.nothing !== null && !o.watch) ctx.err.write(`${printable(begun.nothing)}\n`);
       for (const id of begun.planIds) {
         if (o.watch) await follow(ctx, id, o);
         else ctx.line(id);

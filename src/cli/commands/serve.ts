@@ -59,7 +59,7 @@ export const addServe = (program: Command, ctx: CommandContext): void => {
     const o = command.optsWithGlobals<ServeOptions & { json?: boolean }>();
     const { config, environment } = loadConfig({ file: o.config, cwd: ctx.io.cwd, flags: flagsOf(o) });
     const loaded = await loadFiles([...config.templates.paths, ...files], ctx.io.cwd, { environment });
-    const { serve } = await import('../../main.ts');
+    const { serve } = await import('../../serve.ts');
     const served = await serve(config, {
       templates: loaded.templates,
       handlers: loaded.handlers,

@@ -31,6 +31,10 @@ const describe = (t: WireTemplateDetail): string[] => {
   ];
 };
 
+/** As a task without a version takes it: the highest release, else the highest pre-release. They come in ascending order. */
+const newest = (versions: readonly { version: string }[]): string =>
+  (versions.findLast((v) => !/^[^+]*-/.test(v.version)) ?? versions[versions.length - 1]).version;
+
 export const addTemplate = (program: Command, ctx: CommandContext): void => {
   const group = program.command('template').description('look at templates, or check template files');
 
@@ -60,12 +64,12 @@ export const addTemplate = (program: Command, ctx: CommandContext): void => {
   group
     .command('show')
     .description('show the steps and the input schema of a template')
-    .argument('<template>', 'namespace/name@version; without a version the newest')
+    .argument('<template>', 'namespace/name@version; without a version the highest release')
     .action(async (text: string, _: unknown, command: Command) => {
       const o = command.optsWithGlobals<ClientOptions & { json?: boolean }>();
       const ref = parseTemplateRef(text);
       const client = ctx.client(o);
-      const version = ref.version ?? (await client.versions(ref.namespace, ref.name)).versions[0].version;
+      const version = ref.version ?? newest((await client.versions(ref.namespace, ref.name)).versions);
       const detail = await client.template(ref.namespace, ref.name, version);
       if (o.json) ctx.json(detail);
       else ctx.lines(describe(detail));

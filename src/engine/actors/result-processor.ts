@@ -9,6 +9,7 @@ import { type ResetPlan, carryOut, planHolds, planStep, planTask } from '../../c
 import { simpleStatus } from '../../core/simple-status.ts';
 import { TuttiError } from '../../core/errors.ts';
 import type { TaskGraph } from '../../core/graph.ts';
+import { endedTaskVerbs } from '../../core/legal-verbs.ts';
 import { attemptEvent } from '../../core/log.ts';
 import { STEP_STATES, Step, type StepState, isAbsent, isStepTerminal } from '../../core/step-states.ts';
 import { isTaskTerminal, Task, TASK_STATES } from '../../core/task-states.ts';
@@ -60,6 +61,7 @@ export class ResultProcessor implements Actor {
       const c = this.inbox.take()!;
       if (c.kind === 'spawn' && (yields || this.#spawnRows >= half)) {
         waiting.push(c);
+        turn.more = true;
         (behind ??= new Set()).add(attemptOf(c));
         continue;
       }
@@ -206,7 +208,7 @@ export class ResultProcessor implements Actor {
       }
       case 'add': {
         if (isTaskTerminal(g.taskState)) {
-          turn.replies.push(() => c.done(null, ended(g.taskState)));
+          turn.replies.push(() => c.done(null, ended(g.taskState, g.policy)));
           return true;
         }
         const nodes = c.make(g, c.doubtful === true);
@@ -230,6 +232,7 @@ export class ResultProcessor implements Actor {
           // A large one is planned in one turn and carried out in the next, if the plan still holds then.
           if (!(plan instanceof TuttiError) && plan.rerun.again.size > rows && c.plan === undefined) {
             c.plan = plan;
+            turn.more = true;
             return false;
           }
         }
@@ -242,13 +245,13 @@ export class ResultProcessor implements Actor {
         const was = g.taskState;
         if (cancelTask(turn.out, g, c.message)) turn.replies.push(() => c.done(g, null));
         else if (c.doubtful && was === Task.cancelled) turn.replies.push(() => c.done(g, null));
-        else turn.replies.push(() => c.done(null, ended(was)));
+        else turn.replies.push(() => c.done(null, ended(was, g.policy)));
         return true;
       }
       case 'patch': {
         const was = g.taskState;
         if (patchTask(turn.out, g, c.patch)) turn.replies.push(() => c.done(g, null));
-        else turn.replies.push(() => c.done(null, ended(was)));
+        else turn.replies.push(() => c.done(null, ended(was, g.policy)));
         return true;
       }
       default:
@@ -322,6 +325,8 @@ function stepEnded(g: TaskGraph, no: number, state: number): TuttiError {
   });
 }
 
-function ended(state: number): TuttiError {
-  return new TuttiError('ILLEGAL_STATE', `The task has ended: ${TASK_STATES[state]}.`, { details: { state: TASK_STATES[state] } });
+function ended(state: number, policy: string): TuttiError {
+  return new TuttiError('ILLEGAL_STATE', `The task has ended: ${TASK_STATES[state]}.`, {
+    details: { state: TASK_STATES[state], legal: endedTaskVerbs(state, policy) },
+  });
 }

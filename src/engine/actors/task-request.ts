@@ -1,5 +1,5 @@
 import { createTask } from '../../core/decide-task.ts';
-import type { TuttiError } from '../../core/errors.ts';
+import { TuttiError } from '../../core/errors.ts';
 import type { TaskGraph } from '../../core/graph.ts';
 import type { FinalizeCommand, SubmitCommand } from '../commands.ts';
 import type { EngineParts } from '../engine-parts.ts';
@@ -75,10 +75,12 @@ export class TaskRequest implements Actor {
     this.#taken = [];
   }
 
-  /** Nothing of them was written: those who wait are told, and may ask again. */
+  /** Nothing of them was written: those who wait are told, and may ask again. Of what is in doubt that is said only when nobody will look any more. */
   refuse(e: TuttiError): void {
-    if (this.#doubts > 0) return;
-    for (let c = this.inbox.take(); c !== undefined; c = this.inbox.take()) c.done(null, e);
+    const closing = e.code === 'SHUTTING_DOWN';
+    if (this.#doubts > 0 && !closing) return;
+    for (let c = this.inbox.take(); c !== undefined; c = this.inbox.take())
+      c.done(null, closing && c.doubtful ? new TuttiError('SHUTTING_DOWN', 'The engine was closed before it was known whether this was stored.') : e);
   }
 
   /** A submission whose commit may have landed is looked up before it is decided again. */

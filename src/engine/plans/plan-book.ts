@@ -7,6 +7,7 @@ export const pairKey = (resource: string, taskType: string): string => `${resour
 export interface PairCounts extends Record<PlanMeter, number> {
   resource: string;
   taskType: string;
+  cronSchedulerJobs?: { count: number; ms: number };
 }
 
 export class PlanBook {
@@ -37,6 +38,11 @@ export class PlanBook {
     return this.#plans.get(this.#byPair.get(pairKey(resource, taskType)) ?? -1);
   }
 
+  /** The plan or run of its pair that lives under its label. */
+  twinOf(p: Pick<Plan, 'resource' | 'taskType' | 'label'>): Plan | undefined {
+    return p.label === undefined ? undefined : this.all().find((q) => q.label === p.label && q.resource === p.resource && q.taskType === p.taskType);
+  }
+
   byPlanId(planId: string): Plan | undefined {
     for (const p of this.#plans.values()) if (p.planId === planId) return p;
     return undefined;
@@ -57,7 +63,9 @@ export class PlanBook {
     this.#plans.set(p.id, p);
     if (p.batchTask !== null) this.#byTask.set(p.batchTask, p.id);
     else this.#batches.delete(p.id);
-    if (!p.once) this.#byPair.set(pairKey(p.resource, p.taskType), p.id);
+    if (p.once) return;
+    this.#byPair.set(pairKey(p.resource, p.taskType), p.id);
+    this.countsOf(p.resource, p.taskType);
   }
 
   putBatch(b: PlanBatch): void {
@@ -79,6 +87,13 @@ export class PlanBook {
     this.countsOf(resource, taskType)[meter]++;
   }
 
+  /** A tick of a schedule was acted on. */
+  ticked(resource: string, taskType: string, ms: number): void {
+    const jobs = (this.countsOf(resource, taskType).cronSchedulerJobs ??= { count: 0, ms: 0 });
+    jobs.count++;
+    jobs.ms += ms;
+  }
+
   countsOf(resource: string, taskType: string): PairCounts {
     const key = pairKey(resource, taskType);
     let counts = this.#counts.get(key);
@@ -90,7 +105,6 @@ export class PlanBook {
   }
 
   pairs(): PairCounts[] {
-    for (const p of this.#plans.values()) if (!p.once) this.countsOf(p.resource, p.taskType);
     return [...this.#counts.values()];
   }
 

@@ -25,8 +25,8 @@ export type Done = (e: TuttiError | null) => void;
  * `doubtful`: a commit that held it had an unknown outcome, so it may have been carried out already. `passes`: a one-shot run that a live plan
  * does not hold up.
  */
-export type PlanCommand = { doubtful?: boolean } & (
-  | { kind: 'create'; plan: Plan; passes: boolean; tick: TickMark | null; done: (e: TuttiError | null, live?: Plan) => void }
+export type PlanCommand = { doubtful?: boolean } /** All of them, or none. */ & (
+  | { kind: 'create'; plans: readonly { plan: Plan; passes: boolean }[]; tick: TickMark | null; done: Done }
   | { kind: 'answer'; plan: number; token: number; answer: PlanAnswer; submission: Submission | null; items: PreparedItems | null }
   | { kind: 'abort'; plan: number; message: string; done: Done }
   /** Begin what is due. */

@@ -9,7 +9,7 @@ import type { ItemWrite } from '../../core/changes.ts';
 import { type PlanDecision, type PlanWorld, abortPlan, advancePlan, answerPlan, endBatch, loseCall } from '../../core/decide-plan.ts';
 import { createTask } from '../../core/decide-task.ts';
 import { TuttiError } from '../../core/errors.ts';
-import { type Plan, type PlanBatch, PlanPhase, Status, isPlanLive } from '../../core/plan.ts';
+import { type Plan, type PlanBatch, PlanPhase, Status, batchName, isPlanLive } from '../../core/plan.ts';
 import { Tick } from '../../core/schedule.ts';
 import type { EngineParts } from '../engine-parts.ts';
 import { Inbox } from '../inbox.ts';
@@ -190,23 +190,26 @@ export class PlanKeeper implements Actor {
     const { changes, now } = turn.out;
     switch (c.kind) {
       case 'create': {
-        if (book.get(c.plan.id) !== undefined) {
+        if (c.plans.some(({ plan }) => book.get(plan.id) !== undefined)) {
           turn.replies.push(() => c.done(null));
           return true;
         }
-        const live = book.ofPair(c.plan.resource, c.plan.taskType);
-        if (live !== undefined && !c.passes) {
-          const e = planActive(live);
-          turn.replies.push(() => c.done(e, live));
+        for (const { plan, passes } of c.plans) {
+          const live = book.ofPair(plan.resource, plan.taskType);
+          const twin = book.twinOf(plan);
+          const e = live !== undefined && !passes ? planActive(live) : twin === undefined ? null : nameTaken(twin);
+          if (e === null) continue;
+          turn.replies.push(() => c.done(e));
           return true;
         }
         if (c.tick !== null) {
-          const plan = c.plan.once ? null : c.plan.planId;
+          const [{ plan: first }] = c.plans;
+          const plan = first.once ? null : first.planId;
           const { schedule, at } = c.tick;
           const mark = { manual: false, task: null, plan, reason: null, message: null, doneAt: now };
           changes.ticks.push({ insert: false, schedule, at, fromState: Tick.pending, state: Tick.fired, ...mark });
         }
-        this.#apply(turn, null, advancePlan(c.plan, this.#o.world(c.plan)));
+        for (const { plan } of c.plans) this.#apply(turn, null, advancePlan(plan, this.#o.world(plan)));
         turn.replies.push(() => c.done(null));
         return true;
       }
@@ -387,4 +390,10 @@ export const planActive = (live: Plan): TuttiError =>
     field: 'taskType',
     details: { plan_id: live.planId },
     retryAfter: 10,
+  });
+
+/** Asked a second time, perhaps because the first answer was lost: it is not done twice beside itself. */
+export const nameTaken = (twin: Plan): TuttiError =>
+  new TuttiError('ALREADY_EXISTS', `taskName ${twin.label} is that of ${batchName(twin, 0)}, which lives: wait for its end, or give another name`, {
+    field: 'taskName',
   });

@@ -4,11 +4,14 @@ import type { TaskGraph } from '../../core/graph.ts';
 import { type Plan, Status, isPlanLive } from '../../core/plan.ts';
 import type { EngineParts } from '../engine-parts.ts';
 import type { PlanMetrics, PlanView } from '../plan-views.ts';
+import { ReadGate } from '../read-gate.ts';
 import type { PlanBook } from './plan-book.ts';
 import { LISTED_BATCHES, planView } from './plan-views-of.ts';
 import type { PlanWaiters } from './plan-waiters.ts';
 
 const MAX_RECENT = 1000;
+/** Pages of batches between two turns of the event loop, whoever reads them. */
+const PAGES_AT_ONCE = 2;
 
 export interface PlanReadsParts {
   parts: EngineParts;
@@ -23,9 +26,11 @@ export interface PlanReadsParts {
 
 export class PlanReads {
   readonly #p: PlanReadsParts;
+  readonly #gate: ReadGate;
 
   constructor(parts: PlanReadsParts) {
     this.#p = parts;
+    this.#gate = new ReadGate({ limit: PAGES_AT_ONCE, soon: (fn) => parts.parts.host.soon(fn) });
   }
 
   /** Throws NOT_FOUND, also for a one-shot run. */
@@ -69,7 +74,8 @@ export class PlanReads {
   async view(p: Plan, most?: number): Promise<PlanView> {
     const { store, graphs, config } = this.#p.parts;
     const graph = (task: number): TaskGraph | undefined => graphs.get(task);
-    const parts = { store, book: this.#p.book, graph, taskUuid: this.#p.taskUuid, enabled: () => config.plans.enabled };
+    const turn = (): Promise<void> | undefined => this.#gate.pass();
+    const parts = { store, book: this.#p.book, graph, taskUuid: this.#p.taskUuid, enabled: () => config.plans.enabled, turn };
     return await this.#p.guard(() => planView(p, parts, most));
   }
 

@@ -78,7 +78,10 @@ export class PlanService implements Plans {
       guard: o.guard,
       again: (c) => this.#force(c),
     });
-    this.#kinds = new ResourceKinds(() => this.resources);
+    this.#kinds = new ResourceKinds(
+      () => this.resources,
+      (kind, e) => parts.host.log('error', `resources of the kind ${kind} cannot be looked up`, { message: e instanceof Error ? e.message : String(e) }),
+    );
     this.keeper = new PlanKeeper({
       parts,
       book: this.#book,
@@ -136,6 +139,7 @@ export class PlanService implements Plans {
   /** Takes up what the last process left. Before anything else is decided. */
   async load(): Promise<void> {
     const { store } = this.#o.parts;
+    await this.#upkeep.measure();
     this.#highs = { ...(await store.planHighs()) };
     for (const type of await store.stoppedQueues()) this.#book.stopped.add(type);
     // The calls of a process that is gone are lost: the first poke of each plan says so, and makes them again.

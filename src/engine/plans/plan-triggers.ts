@@ -7,8 +7,8 @@ import type { TaskTypeTraits } from '../plan-port.ts';
 import type { ScheduleResult, TriggerRequest, TriggerResult, TriggerRun } from '../plan-views.ts';
 import type { PlanBook } from './plan-book.ts';
 import type { Done, PlanCommand } from './plan-command.ts';
-import { planActive } from './plan-keeper.ts';
-import type { PlanWaiters } from './plan-waiters.ts';
+import { nameTaken, planActive } from './plan-keeper.ts';
+import type { FirstOutcome, PlanWaiters } from './plan-waiters.ts';
 import type { ResourceKinds } from './resource-kinds.ts';
 import type { ResourceService } from './resource-service.ts';
 
@@ -33,12 +33,21 @@ const KEYS = { force: 'forceLegacyTaskFlow', flag: 'enableTaskOrchestration' } a
 /** Settings that say when, not what. */
 const NOT_PROPERTIES = new Set(['schedule', 'timezone']);
 
+/** Plans of one trigger whose first generation is asked for at once. */
+const AT_ONCE = 16;
+
 interface Target {
   id: string;
   verdict: 'plan' | 'once';
   settings: Record<string, string>;
   policy: PlanPolicy;
   force: boolean;
+}
+
+/** `first` null: nobody waits for it. */
+interface Begun {
+  plan: Plan;
+  first: Promise<FirstOutcome> | null;
 }
 
 export class PlanTriggers {
@@ -49,10 +58,20 @@ export class PlanTriggers {
   }
 
   async trigger(r: TriggerRequest): Promise<TriggerResult> {
+    const { host } = this.#o.parts;
+    const begun = host.ticks();
     this.#o.admit();
     const type = this.#o.taskType(r.taskType);
     const adhoc = checkedSettings(r.settings ?? {});
     const ids = await this.#o.kinds.expand(r.resource);
+    try {
+      return await this.#all(r, type, ids, adhoc);
+    } finally {
+      if (r.via === 'cron') for (const id of ids) this.#o.book.ticked(id, type.name, host.ticks() - begun);
+    }
+  }
+
+  async #all(r: TriggerRequest, type: TaskTypeTraits, ids: readonly string[], adhoc: Record<string, string>): Promise<TriggerResult> {
     const targets: Target[] = [];
     const skipped: TriggerResult['skipped'] = [];
     // All are looked at before the first is begun: a conflict of one refuses the whole call.
@@ -62,17 +81,18 @@ export class PlanTriggers {
     }
     const blocked = this.#o.blocked(type.name);
     if (blocked !== null && targets.length > 0) return { runs: [], skipped, blocked };
-    const runs: TriggerRun[] = [];
+    if (r.via === 'execute') return { runs: await this.#firstOf(type, await this.#create(r, type, targets)), skipped, blocked: null };
+    const begun: Begun[] = [];
     for (const t of targets) {
       try {
-        runs.push(await this.#begin(r, type, t));
+        begun.push(...(await this.#create(r, type, [t])));
       } catch (e) {
-        if (!(isTuttiError(e) && e.code === 'PLAN_ACTIVE') || r.via === 'execute') throw e;
+        if (!(isTuttiError(e) && e.code === 'PLAN_ACTIVE')) throw e;
         this.#o.book.count(t.id, type.name, 'scheduledTriggerActivePlanConflict');
         skipped.push({ resource: t.id, planId: String(e.details?.plan_id) });
       }
     }
-    return { runs, skipped, blocked: null };
+    return { runs: await this.#firstOf(type, begun), skipped, blocked: null };
   }
 
   /** Null: it is skipped. */
@@ -106,6 +126,8 @@ export class PlanTriggers {
         });
       case 'plan':
       case 'once': {
+        const twin = this.#o.book.twinOf({ resource: id, taskType: type.name, label: r.taskName });
+        if (twin !== undefined) throw nameTaken(twin);
         const settings: Record<string, string> = {};
         for (const [k, v] of [...Object.entries(kept), ...Object.entries(adhoc)]) if (!NOT_PROPERTIES.has(k)) settings[k] = v;
         const policy = policyOf(settings, type);
@@ -119,38 +141,66 @@ export class PlanTriggers {
     }
   }
 
-  async #begin(r: TriggerRequest, type: TaskTypeTraits, t: Target): Promise<TriggerRun> {
+  /** In one commit: all of them or, if one cannot be, none. */
+  async #create(r: TriggerRequest, type: TaskTypeTraits, targets: readonly Target[]): Promise<Begun[]> {
     const { parts, waiters } = this.#o;
-    const plan = this.#plan(r, type, t);
-    const first = waiters.first(plan.id);
+    if (targets.length === 0) return [];
+    const plans = targets.map((t) => ({ plan: this.#plan(r, type, t), passes: t.force || !parts.config.plans.enabled }));
+    // A tick is one of many and must not wait for a generator.
+    const begun = plans.map(({ plan }): Begun => ({ plan, first: r.via === 'cron' ? null : waiters.first(plan.id) }));
     try {
-      await this.#o.resources.locked(t.id, async () => {
-        plan.kind = (await this.#o.kinds.kindOf(t.id))?.name ?? '';
-        if (plan.kind === '') throw new TuttiError('NOT_FOUND', `there is no resource ${t.id}`, { field: 'tableName' });
-        const passes = t.force || !parts.config.plans.enabled;
-        await this.#o.post((done) => ({ kind: 'create', plan, passes, tick: r.tick ?? null, done }));
+      await this.#locked(targets.map((t) => t.id).sort(), async () => {
+        for (const { plan } of plans) {
+          plan.kind = (await this.#o.kinds.kindOf(plan.resource))?.name ?? '';
+          if (plan.kind === '') throw new TuttiError('NOT_FOUND', `there is no resource ${plan.resource}`, { field: 'tableName' });
+        }
+        await this.#o.post((done) => ({ kind: 'create', plans, tick: r.tick ?? null, done }));
       });
     } catch (e) {
-      waiters.forget(plan.id);
+      for (const { plan } of plans) waiters.forget(plan.id);
       throw e;
     }
-    const planId = t.verdict === 'plan' ? plan.planId : null;
-    const run = { resource: t.id, planId, taskName: batchName(plan, 0), taskId: null };
-    // A tick is one of many and must not wait for a generator.
-    if (r.via === 'cron') {
-      waiters.forget(plan.id);
-      return run;
-    }
-    const outcome = await first;
+    return begun;
+  }
+
+  /** In one order for all, so that two that want the same wait for each other once. */
+  #locked(ids: readonly string[], work: () => Promise<void>): Promise<void> {
+    const [first, ...others] = ids;
+    return this.#o.resources.locked(first, () => (others.length === 0 ? work() : this.#locked(others, work)));
+  }
+
+  /** What came of each first generation. Where one failed the call does, and says what has begun nevertheless. */
+  async #firstOf(type: TaskTypeTraits, begun: readonly Begun[]): Promise<TriggerRun[]> {
+    const found = await Promise.allSettled(begun.map(async (b) => this.#runOf(type, b.plan, b.first === null ? null : await b.first)));
+    const runs = found.flatMap((f) => (f.status === 'fulfilled' ? [f.value] : []));
+    const failed = found.find((f) => f.status === 'rejected');
+    if (failed === undefined) return runs;
+    const e: unknown = failed.reason;
+    const others = runs.filter((run) => run.taskName !== null);
+    if (!isTuttiError(e) || others.length === 0) throw e;
+    throw new TuttiError(e.code, `${e.message} (begun nevertheless: ${others.map((run) => `${run.resource}, ${run.taskName}`).join('; ')})`, {
+      field: e.field,
+      details: { ...e.details, runs: others },
+    });
+  }
+
+  #runOf(type: TaskTypeTraits, plan: Plan, outcome: FirstOutcome | null): TriggerRun {
+    const planId = plan.once ? null : plan.planId;
+    const run = { resource: plan.resource, planId, taskName: batchName(plan, 0), taskId: null };
+    if (outcome === null) return run;
+    const problem = (code: 'GENERATION_FAILED' | 'INVALID_INPUT', message: string, extra: { field?: string; details?: Record<string, unknown> }): TuttiError =>
+      new TuttiError(code, `${type.name} on ${plan.resource}: ${message}`, extra);
     switch (outcome.kind) {
       case 'batch':
         return { ...run, taskName: outcome.name, taskId: outcome.task < 0 ? null : this.#o.taskUuid(outcome.task) };
       case 'nothing':
         return { ...run, planId: null, taskName: null, ...(outcome.message === '' ? {} : { nothing: outcome.message }) };
       case 'ended':
-        return { ...run, taskName: null };
+        return { ...run, taskName: null, nothing: outcome.message };
       case 'failed':
-        throw new TuttiError('GENERATION_FAILED', `${type.name} on ${t.id}: ${outcome.message}`);
+        throw problem('GENERATION_FAILED', outcome.message, planId === null ? {} : { details: { plan_id: planId } });
+      case 'refused':
+        throw problem('INVALID_INPUT', outcome.message, { field: 'taskConfigs', details: { call: 'startPlan' } });
       case 'later':
         return run;
       default:
@@ -183,6 +233,7 @@ export class PlanTriggers {
       processed: 0,
       lastProcessed: 0,
       inputUnit: type.inputUnit,
+      ...(r.taskName === undefined ? {} : { label: r.taskName }),
       failedInARow: 0,
       barrenInARow: 0,
       print: 0,
@@ -231,20 +282,31 @@ export class PlanTriggers {
 
   async #group(type: TaskTypeTraits, members: string[], forceLegacy: boolean, triggeredBy: string | null): Promise<ScheduleResult> {
     const result: ScheduleResult = { taskType: type.name, runs: [], generationErrors: [], schedulingErrors: [] };
-    for (const resource of members) {
-      try {
-        const done = await this.trigger({ resource, taskType: type.name, via: 'schedule', triggeredBy, forceLegacy });
-        result.runs.push(...done.runs.filter((run) => run.taskName !== null));
-        for (const s of done.skipped) result.schedulingErrors.push(`${s.resource}: the plan ${s.planId} is live`);
-        if (done.blocked !== null) result.schedulingErrors.push(`${resource}: ${done.blocked}`);
-      } catch (e) {
-        if (!isTuttiError(e)) throw e;
-        (e.code === 'GENERATION_FAILED' || e.code === 'ORCHESTRATED_ONLY' ? result.generationErrors : result.schedulingErrors).push(
-          `${resource}: ${e.message}`,
-        );
-      }
+    // Side by side: a generator that takes long holds up no other, and the answers stay in their order.
+    for (let at = 0; at < members.length; at += AT_ONCE) {
+      const some = members.slice(at, at + AT_ONCE);
+      const found = await Promise.allSettled(
+        some.map((resource) => this.trigger({ resource, taskType: type.name, via: 'schedule', triggeredBy, forceLegacy })),
+      );
+      found.forEach((f, i) => this.#add(result, some[i], f));
     }
     return result;
+  }
+
+  #add(result: ScheduleResult, resource: string, f: PromiseSettledResult<TriggerResult>): void {
+    if (f.status === 'fulfilled') {
+      const { runs, skipped, blocked } = f.value;
+      result.runs.push(...runs.filter((run) => run.taskName !== null));
+      for (const run of runs)
+        if (run.planId !== null && run.taskName === null) result.generationErrors.push(`${resource}: ${run.nothing ?? 'the plan has ended'}`);
+      for (const s of skipped) result.schedulingErrors.push(`${s.resource}: the plan ${s.planId} is live`);
+      if (blocked !== null) result.schedulingErrors.push(`${resource}: ${blocked}`);
+      return;
+    }
+    const e: unknown = f.reason;
+    if (!isTuttiError(e)) throw e;
+    const generating = e.code === 'GENERATION_FAILED' || e.code === 'ORCHESTRATED_ONLY' || e.details?.call === 'startPlan';
+    (generating ? result.generationErrors : result.schedulingErrors).push(`${resource}: ${e.message}`);
   }
 
   #known(name: string): TaskTypeTraits | null {
@@ -293,19 +355,20 @@ export function policyProblems(settings: Readonly<Record<string, string>>, type:
 
 /** The type's policy, and what the plan's own properties say instead. */
 function policyOf(settings: Readonly<Record<string, string>>, type: TaskTypeTraits): PlanPolicy {
-  const number = (key: string, fallback: number, min: number, max: number): number => {
-    const text = settings[key];
+  const number = (key: string, fallback: number, min: number, max: number, whole = true): number => {
+    const text = settings[key]?.trim();
     if (text === undefined) return fallback;
-    const n = Number(text);
-    if (text.trim() === '' || !Number.isFinite(n) || n < min || n > max)
-      throw new TuttiError('INVALID_INPUT', `${key} must be a number from ${min} to ${max}, not ${JSON.stringify(text)}`, { field: `taskConfigs.${key}` });
-    return n;
+    const n = (whole ? /^\d{1,15}$/ : /^\d{1,15}(?:\.\d{1,15})?$/).test(text) ? Number(text) : Number.NaN;
+    if (n >= min && n <= max) return n;
+    throw new TuttiError('INVALID_INPUT', `${key} must be a ${whole ? 'whole ' : ''}number from ${min} to ${max}, not ${JSON.stringify(settings[key])}`, {
+      field: `taskConfigs.${key}`,
+    });
   };
   const { thresholdPercent, maxFailedBatches, maxBarrenBatches } = type.failurePolicy;
   // Read when a batch is made; what is wrong is said to whoever can mend it.
   number('taskBatchTimeoutSeconds', 0, 0, 1_000_000_000);
   return {
-    thresholdPercent: number('taskPlanFailureThresholdPercent', thresholdPercent, 0, 100),
+    thresholdPercent: number('taskPlanFailureThresholdPercent', thresholdPercent, 0, 100, false),
     maxFailedBatches: number('maxConsecutiveFailedBatches', maxFailedBatches, 1, 1_000_000),
     maxBarrenBatches,
   };

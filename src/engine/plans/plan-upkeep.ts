@@ -4,7 +4,7 @@
  */
 import { batchEndOfRow } from '../../core/batch-end.ts';
 import { ChangeSet } from '../../core/changes.ts';
-import { PlanPhase } from '../../core/plan.ts';
+import { type Plan, PlanPhase } from '../../core/plan.ts';
 import { isTaskTerminal } from '../../core/task-states.ts';
 import type { EngineParts } from '../engine-parts.ts';
 import type { PlanBook } from './plan-book.ts';
@@ -43,10 +43,16 @@ export class PlanUpkeep {
   start(): void {
     const { pollMs, orphanMs } = this.#o.parts.config.plans;
     this.#every(0, pollMs, () => this.poll());
-    this.#every(1, orphanMs, async () => {
-      await this.sweep();
-      await this.#retire();
-    });
+    // Also soon after the start: a process may never live as long as the interval.
+    this.#every(
+      1,
+      orphanMs,
+      async () => {
+        await this.sweep();
+        await this.#retire();
+      },
+      Math.min(pollMs, orphanMs),
+    );
   }
 
   stop(): void {
@@ -60,9 +66,10 @@ export class PlanUpkeep {
   async poll(): Promise<void> {
     const { book, parts } = this.#o;
     this.polledAt = parts.host.now();
-    await this.#measure();
+    await this.measure();
     for (const p of book.all()) {
       if (this.#stopped) return;
+      if (await this.#isOrphan(p)) continue;
       if (p.phase !== PlanPhase.batch || p.batchTask === null) {
         this.#o.poke(p.id);
         continue;
@@ -99,24 +106,29 @@ export class PlanUpkeep {
 
   /** Removes plans whose resource is gone. A kind that this process does not know, or that cannot be asked, is not "gone". */
   async sweep(): Promise<number> {
-    const { kinds, parts } = this.#o;
+    const { parts } = this.#o;
     let removed = 0;
     for (const resource of await parts.store.plannedResources()) {
       if (this.#stopped) return removed;
       const plans = await parts.store.plansOf({ resource, newest: true, limit: 1 });
-      const kind = plans.length === 0 ? undefined : kinds.get(plans[0].kind);
-      if (kind === undefined) continue;
-      const gone = async (): Promise<boolean> => {
-        try {
-          return !(await kind.exists(resource));
-        } catch (e) {
-          parts.host.log('warn', `whether ${resource} exists could not be asked: its plans stay`, { error: e instanceof Error ? e.message : String(e) });
-          return false;
-        }
-      };
-      if (await this.#o.drop(resource, gone)) removed++;
+      if (plans.length > 0 && (await this.#o.drop(resource, () => this.#isGone(plans[0])))) removed++;
     }
     return removed;
+  }
+
+  /** Whether the plan's resource is gone, and its plans with it. */
+  async #isOrphan(p: Plan): Promise<boolean> {
+    return (await this.#isGone(p)) && (await this.#o.drop(p.resource, () => this.#isGone(p)));
+  }
+
+  async #isGone({ resource, kind }: Pick<Plan, 'resource' | 'kind'>): Promise<boolean> {
+    try {
+      return (await this.#o.kinds.get(kind)?.exists(resource)) === false;
+    } catch (e) {
+      const error = e instanceof Error ? e.message : String(e);
+      this.#o.parts.host.log('warn', `whether ${resource} exists could not be asked: its plans stay`, { error });
+      return false;
+    }
   }
 
   /** Ended plans by age and number. */
@@ -135,7 +147,8 @@ export class PlanUpkeep {
     }
   }
 
-  async #measure(): Promise<void> {
+  /** Looks at disk and memory: before the first batch of this process, and with every poll. */
+  async measure(): Promise<void> {
     const { host, config } = this.#o.parts;
     const { maxDiskPercent, maxMemoryPercent } = config.plans;
     // What cannot be read does not block.
@@ -147,9 +160,9 @@ export class PlanUpkeep {
     else this.pressure = null;
   }
 
-  #every(slot: number, ms: number, work: () => Promise<void>): void {
+  #every(slot: number, ms: number, work: () => Promise<void>, first = ms): void {
     if (this.#stopped) return;
-    this.#cancels[slot] = this.#o.parts.host.timer(Math.min(ms, 2 ** 31 - 1), () => {
+    this.#cancels[slot] = this.#o.parts.host.timer(Math.min(first, 2 ** 31 - 1), () => {
       work()
         .catch((e: unknown) => this.#o.parts.host.log('warn', 'the upkeep of plans failed', { message: e instanceof Error ? e.message : String(e) }))
         .finally(() => this.#every(slot, ms, work));

@@ -12,14 +12,24 @@ export interface PlanViewParts {
   graph: (task: number) => TaskGraph | undefined;
   taskUuid: (task: number) => string;
   enabled: () => boolean;
+  /** Before many batches are read: others may be reading theirs. */
+  turn: () => Promise<void> | undefined;
 }
 
 /** Batches shown with one plan, and with each plan of a list: the newest of them. */
 export const MAX_BATCHES = 10_000;
 export const LISTED_BATCHES = 1000;
+/** Batches read and made views of at one go: two milliseconds. So few that they are no work wait for no turn. */
+export const BATCHES_PAGE = 500;
+const FEW_BATCHES = 50;
 
 export async function planView(p: Plan, o: PlanViewParts, most = MAX_BATCHES): Promise<PlanView> {
-  const records = await o.store.planBatches({ plan: p.id, from: Math.max(0, p.batches - most), limit: most });
+  const batches: BatchView[] = [];
+  for (let from = Math.max(0, p.batches - most); from < p.batches; from += BATCHES_PAGE) {
+    const limit = Math.min(BATCHES_PAGE, p.batches - from);
+    if (limit > FEW_BATCHES) await o.turn();
+    for (const b of await o.store.planBatches({ plan: p.id, from, limit })) batches.push(batchView(b, p, o));
+  }
   const live = isPlanLive(p.status);
   return {
     planId: p.planId,
@@ -28,7 +38,7 @@ export async function planView(p: Plan, o: PlanViewParts, most = MAX_BATCHES): P
     status: PLAN_STATUSES[p.status],
     source: PLAN_SOURCES[p.source],
     properties: p.properties,
-    batches: records.map((b) => batchView(b, p, o)),
+    batches,
     inputsToProcess: p.total,
     inputsBeingProcessed: p.inFlight,
     inputsProcessed: p.processed,

@@ -8,8 +8,10 @@ export type FirstOutcome =
   /** `message`: what its generator said to that. */
   | { kind: 'nothing'; message: string }
   /** It was aborted before its first batch, and is kept. */
-  | { kind: 'ended' }
+  | { kind: 'ended'; message: string }
   | { kind: 'failed'; message: string }
+  /** It will not begin with these settings. */
+  | { kind: 'refused'; message: string }
   | { kind: 'later'; message: string };
 
 export class PlanWaiters {
@@ -58,11 +60,12 @@ export class PlanWaiters {
 
 function firstOf(d: PlanDecision): FirstOutcome | null {
   const { plan } = d;
+  if (d.refused === true) return { kind: 'refused', message: plan.message };
   if (d.meters.includes('taskGenerationFailureCount'))
     return d.removed || plan.phase >= PlanPhase.end ? { kind: 'failed', message: plan.message } : { kind: 'later', message: plan.message };
   if (plan.batches > 0) return { kind: 'batch', task: plan.batchTask ?? -1, name: batchName(plan, 0) };
   if (d.removed) return { kind: 'nothing', message: plan.message };
-  if (plan.phase >= PlanPhase.end) return { kind: 'ended' };
+  if (plan.phase >= PlanPhase.end) return { kind: 'ended', message: plan.message };
   if (d.blocked !== null) return { kind: 'later', message: d.blocked };
   return plan.owner === null && plan.wakeAt !== null ? { kind: 'later', message: plan.message } : null;
 }

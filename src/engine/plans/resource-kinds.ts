@@ -1,14 +1,17 @@
 /** The kinds of resources that this process knows, asked as one. */
-import { TuttiError } from '../../core/errors.ts';
+import { isTuttiError, TuttiError } from '../../core/errors.ts';
 import type { TaskTypeTraits } from '../plan-port.ts';
 import type { Caller, ResourceAction, ResourceKind, Resources } from '../resource-port.ts';
 
 export class ResourceKinds {
   readonly #kinds = new Map<string, ResourceKind>();
   readonly #resources: () => Resources;
+  readonly #failed: (kind: string, e: unknown) => void;
 
-  constructor(resources: () => Resources) {
+  /** `failed`: a kind could not be asked. */
+  constructor(resources: () => Resources, failed: (kind: string, e: unknown) => void) {
     this.#resources = resources;
+    this.#failed = failed;
   }
 
   add(kind: ResourceKind): void {
@@ -23,16 +26,40 @@ export class ResourceKinds {
   /** Throws NOT_FOUND. */
   async expand(name: string): Promise<string[]> {
     if (typeof name !== 'string' || name === '') throw new TuttiError('INVALID_INPUT', 'tableName must name a resource', { field: 'tableName' });
-    for (const kind of this.#kinds.values()) {
-      const ids = await kind.expand(name);
-      if (ids.length > 0) return [...ids];
-    }
+    const ids = await this.#first(
+      (kind) => kind.expand(name),
+      (found) => found.length > 0,
+    );
+    if (ids !== null) return [...ids.answer];
     throw new TuttiError('NOT_FOUND', `there is no resource ${name}`, { field: 'tableName' });
   }
 
   /** The kind that has this id; null: none does. */
   async kindOf(id: string): Promise<ResourceKind | null> {
-    for (const kind of this.#kinds.values()) if (await kind.exists(id)) return kind;
+    return (
+      (
+        await this.#first(
+          (kind) => kind.exists(id),
+          (there) => there,
+        )
+      )?.kind ?? null
+    );
+  }
+
+  /** Throws STORE_UNAVAILABLE where none says yes and one could not be asked: what it would have said is not known. */
+  async #first<T>(ask: (kind: ResourceKind) => T | Promise<T>, isYes: (answer: T) => boolean): Promise<{ kind: ResourceKind; answer: T } | null> {
+    let unknown: TuttiError | null = null;
+    for (const kind of this.#kinds.values()) {
+      try {
+        const answer = await ask(kind);
+        if (isYes(answer)) return { kind, answer };
+      } catch (e) {
+        if (isTuttiError(e)) throw e;
+        this.#failed(kind.name, e);
+        unknown ??= new TuttiError('STORE_UNAVAILABLE', `Resources of the kind ${kind.name} cannot be looked up at the moment.`, { retryAfter: 5, cause: e });
+      }
+    }
+    if (unknown !== null) throw unknown;
     return null;
   }
 

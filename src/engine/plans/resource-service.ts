@@ -5,6 +5,7 @@
  */
 import type { ItemWrite, ResourceWrite } from '../../core/changes.ts';
 import type { Json } from '../../core/definition.ts';
+import { KeyedLock } from '../../core/keyed-lock.ts';
 import { TuttiError, isTuttiError } from '../../core/errors.ts';
 import { serialise } from '../../core/values.ts';
 import type { StoredResource } from '../../store/plan-store.ts';
@@ -32,7 +33,7 @@ export interface ResourceServiceOptions {
 export class ResourceService implements Resources {
   readonly #o: ResourceServiceOptions;
   readonly #gate: ReadGate;
-  readonly #locks = new Map<string, Promise<unknown>>();
+  readonly #locks = new KeyedLock();
   #lastIncarnation = -1;
 
   constructor(o: ResourceServiceOptions) {
@@ -103,19 +104,8 @@ export class ResourceService implements Resources {
   }
 
   /** One after the other for one resource. */
-  async locked<T>(id: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#locks.get(id) ?? Promise.resolve();
-    const mine = before.then(work, work);
-    const settled = mine.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#locks.set(id, settled);
-    try {
-      return await mine;
-    } finally {
-      if (this.#locks.get(id) === settled) this.#locks.delete(id);
-    }
+  locked<T>(id: string, work: () => Promise<T>): Promise<T> {
+    return this.#locks.locked(id, work);
   }
 
   /** The writes that these changes are now. Null: none. Throws CONFLICT naming the item that is not as expected. */

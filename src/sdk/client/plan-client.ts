@@ -118,7 +118,7 @@ class Told {
   blocked: string | null = null;
   nothing: string | null = null;
   readonly take = (headers: Headers): void => {
-    this.planIds = headers.get('x-tutti-plan-id')?.split(',') ?? [];
+    this.planIds = headers.get('x-tutti-plan-id')?.split(',').map(decodeURIComponent) ?? [];
     this.blocked = headers.get('x-tutti-blocked');
     this.nothing = headers.get('x-tutti-nothing');
   };

@@ -45,6 +45,10 @@ export function defineResourceKind(kind: ResourceKindOptions): ResourceKindDefin
 
 export const isResourceKind = (value: unknown): value is ResourceKindDefinition => typeof value === 'object' && value !== null && BRAND in value;
 
+/** It says who may, and nothing of what there is: so it can be the permissions of a kind that comes with Tutti. */
+export const isOnlyPermissions = (kind: ResourceKindDefinition): boolean =>
+  kind.authorise !== undefined && FUNCTIONS.every((field) => field === 'authorise' || kind[field] === undefined);
+
 /** Those that are not defined yet are. Throws INVALID_INPUT, also where two have one name. */
 export function resourceKindsOf(given: Iterable<ResourceKindOptions>): ResourceKindDefinition[] {
   const kinds = Array.from(given, (kind) => (isResourceKind(kind) ? kind : defineResourceKind(kind)));

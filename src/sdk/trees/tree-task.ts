@@ -57,7 +57,7 @@ export function treeTaskOfStep(s: StepView, parentId: string | null): TreeTask {
     parentId,
     userId: s.userId,
     priority: s.priority,
-    dependencies: s.dependencies.map((d) => ({ name: d.name, required: d.required })),
+    dependencies: s.dependencies.map((d) => ({ ...d })),
     inputs: (s.inputs ?? {}) as JsonObject,
     params: s.params,
     schemas: s.schemas,

@@ -3,6 +3,7 @@ import { isTuttiError, type StepError } from '../../core/errors.ts';
 import type { AttemptOutcome, StopReason } from '../../engine/worker-port.ts';
 import { isPermanent, isRetryable } from '../handler-errors.ts';
 import { retryAfterMs } from './retry-after.ts';
+import { shownStack } from './shown-stack.ts';
 
 const MAX_MESSAGE = 4_000;
 const MAX_STACK = 2_000;
@@ -45,7 +46,7 @@ export const finalFailure = (code: string, message: string): AttemptOutcome => (
 function describe(thrown: unknown, now: number): AttemptOutcome {
   const error: StepError = { code: 'handler_error', message: clean(messageOf(thrown), MAX_MESSAGE), retryable: true };
   const stack = thrown instanceof Error || hasStack(thrown) ? (thrown as Error).stack : undefined;
-  if (typeof stack === 'string') error.stack = clean(stack, MAX_STACK);
+  if (typeof stack === 'string') error.stack = clean(shownStack(stack, workingFolder()), MAX_STACK);
   if (isPermanent(thrown)) {
     error.code = codeOf(thrown.code, 'permanent_error');
     error.retryable = false;
@@ -60,6 +61,15 @@ function describe(thrown: unknown, now: number): AttemptOutcome {
     error.retryable = false;
   }
   return { ok: false, error };
+}
+
+/** It may have been removed. */
+function workingFolder(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return '/';
+  }
 }
 
 const hasStack = (thrown: unknown): boolean => typeof thrown === 'object' && thrown !== null && typeof (thrown as Error).stack === 'string';

@@ -61,6 +61,8 @@ export class Children {
       chunk = [];
       chars = 0;
     };
+    if (typeof items === 'string' || typeof (items as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator] !== 'function')
+      throw invalid('the children must be a list');
     for (const item of items) {
       const request = this.#request(item);
       chunk.push(request);
@@ -82,15 +84,20 @@ export class Children {
     }
   }
 
-  #request({ handler, inputs, ...opts }: SpawnItem): SpawnRequest {
-    for (const name of Object.keys(opts))
-      if (!OPTIONS.has(name)) throw new PermanentError(`spawn: ${JSON.stringify(name)} is no option`, { code: 'invalid_spawn' });
+  #request(item: SpawnItem): SpawnRequest {
+    if (typeof item !== 'object' || (item as SpawnItem | null) === null) throw invalid('a child must be an object with a handler');
+    const { handler, inputs, ...opts } = item;
+    for (const name of Object.keys(opts)) if (!OPTIONS.has(name)) throw invalid(`${JSON.stringify(name)} is no option`);
     if (this.#attempt.given.phase !== 'run')
       throw new PermanentError('children are spawned while a step runs, not by its finalize or onAbort', { code: 'spawn_refused' });
-    if (typeof handler !== 'string' || handler === '') throw new PermanentError('spawn: handler must be the name of a handler', { code: 'invalid_spawn' });
-    const request: SpawnRequest = { handler, inputs: serialise(inputs ?? {}, { name: 'inputs' }) };
-    if (opts.key === undefined) request.position = this.#position++;
-    return Object.assign(request, optionsOf(this.#metaOf(handler), opts));
+    if (typeof handler !== 'string' || handler === '') throw invalid('handler must be the name of a handler');
+    try {
+      const request: SpawnRequest = { handler, inputs: serialise(inputs ?? {}, { name: 'inputs' }) };
+      if (opts.key === undefined) request.position = this.#position++;
+      return Object.assign(request, optionsOf(this.#metaOf(handler), opts));
+    } catch (e) {
+      throw refusal(e);
+    }
   }
 }
 
@@ -112,8 +119,7 @@ function optionsOf(meta: HandlerMeta | undefined, o: SpawnOptions): Partial<Spaw
   if (retry !== undefined) found.retry = retryPolicyOf(retry);
   if (timeout !== undefined) {
     const ms = parseDuration(timeout);
-    if (ms === null)
-      throw new PermanentError(`spawn: timeout must be milliseconds or text such as "30s", not ${JSON.stringify(timeout)}`, { code: 'invalid_spawn' });
+    if (ms === null) throw invalid(`timeout must be milliseconds or text such as "30s", not ${JSON.stringify(timeout)}`);
     found.timeoutMs = ms;
   }
   if (onChildFailure !== undefined) found.onChildFailure = typeof onChildFailure === 'object' ? onChildFailure.tolerate : onChildFailure;
@@ -125,6 +131,8 @@ function optionsOf(meta: HandlerMeta | undefined, o: SpawnOptions): Partial<Spaw
   }
   return found;
 }
+
+const invalid = (what: string): PermanentError => new PermanentError(`spawn: ${what}`, { code: 'invalid_spawn' });
 
 const refOf = (c: SpawnedChild): ChildRef => Object.freeze({ stepId: c.stepId, name: c.name, key: c.key });
 

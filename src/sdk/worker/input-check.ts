@@ -2,7 +2,7 @@
 import type { JsonObject } from '../../core/definition.ts';
 import type { InputValidator, ValidationResult } from '../../engine/facade.ts';
 import type { Assignment, AttemptOutcome } from '../../engine/worker-port.ts';
-import { problemOfSchema, schemaValidator } from '../input-schema.ts';
+import { loadAjv, problemOfSchema, schemaValidator } from '../input-schema.ts';
 import type { UntypedStepContext } from '../step-types.ts';
 import { finalFailure } from './attempt-failure.ts';
 import { withinTime } from './within-time.ts';
@@ -73,9 +73,21 @@ export class InputCheck {
   }
 }
 
+/** What can be seen of a step's own schema when the step is submitted: all but how it is to be compiled. Null: nothing is wrong with it. */
+export function problemOfOwnSchema(schema: JsonObject): string | null {
+  if (schema.$async !== undefined) return NOT_ASYNC;
+  // Before the time runs: a module must not be broken off half loaded.
+  loadAjv();
+  const problem = withinTime(COMPILE_MS, () => problemOfSchema(schema));
+  return problem === null ? TOO_LONG : problem.value;
+}
+
+/** Such a schema would answer with a promise, which counts as a yes, and reject it where nobody listens. */
+const NOT_ASYNC = '$async is not supported';
+const TOO_LONG = `it takes longer than ${COMPILE_MS} ms to be understood`;
+
 function usable(schema: JsonObject, text: string): OwnSchema | string {
-  // An asynchronous schema would answer with a promise, which counts as a yes, and reject it where nobody listens.
-  if (schema.$async !== undefined) return '$async is not supported';
+  if (schema.$async !== undefined) return NOT_ASYNC;
   const validate = schemaValidator(schema);
   try {
     const problem = withinTime(COMPILE_MS, () => {
@@ -84,7 +96,7 @@ function usable(schema: JsonObject, text: string): OwnSchema | string {
       if (wrong === null) void validate({});
       return wrong;
     });
-    if (problem === null) return `it takes longer than ${COMPILE_MS} ms to be understood`;
+    if (problem === null) return TOO_LONG;
     return problem.value ?? { validate, size: UNEVEN.test(text) ? Number.POSITIVE_INFINITY : text.length };
   } catch (e) {
     return e instanceof Error ? e.message : String(e);

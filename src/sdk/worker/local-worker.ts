@@ -12,7 +12,7 @@ import type { StepFunction, UntypedStepContext } from '../step-types.ts';
 import { Attempt, attemptKey } from './attempt.ts';
 import { Yielded, checkpointOf, notKept } from './checkpoint-yield.ts';
 import { failureOf, finalFailure } from './attempt-failure.ts';
-import { InputCheck } from './input-check.ts';
+import { InputCheck, problemOfOwnSchema } from './input-check.ts';
 import { RunContext } from './run-context.ts';
 
 export interface LocalWorkerOptions {
@@ -70,6 +70,7 @@ export class LocalWorker implements WorkerSink {
         hasHandler: (handler) => registry.has(handler),
         traits: (handler) => registry.traits(handler),
         defaults: (handler) => registry.defaults(handler),
+        schemaProblem: problemOfOwnSchema,
         handlers: () => registry.describe(),
         hookErrors: () => hooks?.errors ?? 0,
       },

@@ -12,7 +12,7 @@ import type { ChildRef, MergedInputs, ProgressAmount, Settled, SpawnItem, SpawnO
 import type { ProgressReport } from '../../engine/worker-port.ts';
 import type { Attempt } from './attempt.ts';
 import { AttemptLog } from './attempt-log.ts';
-import { Yielded } from './checkpoint-yield.ts';
+import { problemOfPoint, Yielded } from './checkpoint-yield.ts';
 import { Children } from './children.ts';
 import { contributions, type ResultsView, resultsOf, settledOf, tooLargeToRead } from './dependency-results.ts';
 
@@ -119,6 +119,8 @@ export class AttemptContext implements StepContext<unknown, ResultsView>, Merged
       if (given.phase !== 'run') throw refuse('is for handlers while they run, not for finalize and onAbort');
       // Called again it would have to ask for all of them anew, or they would be dropped (design.md §2).
       if (spawned) throw refuse('is not for handlers that spawn children');
+      const wrong = problemOfPoint(point);
+      if (wrong !== null) throw refuse(wrong);
       return new Yielded(point) as never;
     };
   }
@@ -190,13 +192,23 @@ const within = (n: number | undefined): number | undefined => (n === undefined ?
 const amount = (n: number | undefined): number | undefined => (n === undefined || !Number.isFinite(n) ? undefined : Math.max(0, n));
 
 function reportOf(done: number | ProgressAmount, message: string | undefined): ProgressReport {
-  if (typeof done === 'number') return { fraction: within(done), message: message?.slice(0, 500) };
+  if (typeof done === 'number') return { fraction: within(done), message: wordOf(message) };
+  if (typeof done !== 'object' || (done as ProgressAmount | null) === null)
+    throw invalidProgress('takes a number from 0 to 1, or an object such as { items, total }');
   const unit = done.bytes === undefined ? (done.items === undefined ? undefined : 'items') : 'bytes';
   return {
     fraction: within(done.fraction),
     done: amount(done.bytes ?? done.items),
     total: amount(done.total),
     unit,
-    message: (done.message ?? message)?.slice(0, 500),
+    message: wordOf(done.message ?? message),
   };
 }
+
+function wordOf(message: string | null | undefined): string | undefined {
+  if (message === undefined || message === null) return undefined;
+  if (typeof message !== 'string') throw invalidProgress('takes a message that is text');
+  return message.slice(0, 500);
+}
+
+const invalidProgress = (why: string): PermanentError => new PermanentError(`progress ${why}`, { code: 'invalid_progress' });

@@ -5,6 +5,7 @@ import type { EngineFacade } from '../../engine/facade.ts';
 import type { Caller } from '../../engine/resource-port.ts';
 import type { Tables } from '../../tables/tables.ts';
 import type { HttpCounters } from './http-counters.ts';
+import type { RowBodies } from './row-bodies.ts';
 import type { EventStreams } from './sse.ts';
 
 export interface Services {
@@ -12,11 +13,15 @@ export interface Services {
   /** Null: this process has none. */
   tables: Tables | null;
   now: () => number;
+  /** Lets others have the loop, for whoever makes a long answer. */
+  pause: () => Promise<void>;
   startedAt: number;
   version: string;
   counters: HttpCounters;
   streams: EventStreams;
-  openApi: Record<string, unknown>;
+  rowBodies: RowBodies;
+  /** Built when it is first asked for. */
+  openApi: () => Record<string, unknown>;
 }
 
 declare module 'fastify' {

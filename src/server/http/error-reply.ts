@@ -11,10 +11,17 @@ import { carriesBody, lingerOnClose } from './linger.ts';
 /** Seconds a client is told to wait when the engine has no better estimate. */
 const RETRY_AFTER = 1;
 
+/** Set on every answer, before anything can fail. */
+const OURS = new Set(['x-content-type-options', 'x-request-id']);
+
 export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const error = toTuttiError(thrown);
   const { http, retryable } = ERRORS[error.code];
-  if (error.code === 'INTERNAL') request.log.error({ err: thrown, request_id: request.id, method: request.method, url: request.url }, 'request failed');
+  if (error.code === 'INTERNAL') {
+    request.log.error({ err: thrown, request_id: request.id, method: request.method, url: request.url }, 'request failed');
+    // One of them may be what failed: with it this answer could not be sent either.
+    for (const name of Object.keys(reply.getHeaders())) if (!OURS.has(name)) reply.removeHeader(name);
+  }
   const facts: Omit<WireErrorBody['error'], 'code' | 'message'> = { request_id: request.id };
   if (error.field !== undefined) facts.field = error.field;
   if (error.details !== undefined) facts.details = error.details;

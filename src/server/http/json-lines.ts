@@ -3,8 +3,14 @@ import type { Readable } from 'node:stream';
 import { TuttiError } from '../../core/errors.ts';
 import { NdjsonSplitter } from '../../core/ndjson.ts';
 
+export interface JsonLinesOptions {
+  maxBytes?: number;
+  /** Told how many bytes there are by now; may throw. */
+  arrived?: (bytes: number) => void;
+}
+
 /** The value of each line. Throws INVALID_JSON or VALUE_TOO_LARGE, naming the line, and BODY_TOO_LARGE; the stream stays open then, for the answer. */
-export async function* jsonLines(body: Readable, { maxBytes = Infinity }: { maxBytes?: number } = {}): AsyncGenerator<unknown> {
+export async function* jsonLines(body: Readable, { maxBytes = Infinity, arrived }: JsonLinesOptions = {}): AsyncGenerator<unknown> {
   const lines = new NdjsonSplitter();
   let bytes = 0;
   try {
@@ -13,6 +19,7 @@ export async function* jsonLines(body: Readable, { maxBytes = Infinity }: { maxB
       bytes += (chunk as Buffer).length;
       if (bytes > maxBytes)
         throw new TuttiError('BODY_TOO_LARGE', `the request body is larger than ${maxBytes} bytes`, { field: 'body', details: { limit: maxBytes } });
+      arrived?.(bytes);
       for (const line of lines.push(chunk as Buffer)) yield valueOf(line);
     }
   } catch (e) {

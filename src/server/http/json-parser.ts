@@ -1,13 +1,17 @@
 /** Bodies are JSON or nothing. */
+import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
 import { TuttiError } from '../../core/errors.ts';
 
 export function registerJsonParser(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
-    const text = body as string;
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+    const bytes = body as Buffer;
     // A client that always names the type may still have nothing to say, as with DELETE.
-    if (text.length === 0) return done(null, undefined);
+    if (bytes.length === 0) return done(null, undefined);
+    // Read as text at once, what is no UTF-8 would be replaced without a word.
+    if (!isUtf8(bytes)) return done(new TuttiError('INVALID_JSON', 'the body is not JSON: it is not UTF-8', { field: 'body' }));
+    const text = bytes.toString();
     let value: unknown;
     try {
       value = JSON.parse(text);

@@ -12,7 +12,7 @@ scrape_configs:
     static_configs: [{ targets: ['localhost:8080'] }]
 \`\`\`
 
-Counters start at zero with the process. A histogram has the usual \`_bucket\`, \`_sum\` and \`_count\` series.
+Counters start at zero with the process. A histogram has the usual \`_bucket\`, \`_sum\` and \`_count\` series, a summary the last two.
 
 Worth an alert: \`tutti_actor_saturation\` above 0.8 for minutes, \`tutti_commit_failures_total\` rising, \`tutti_reconciler_repairs_total\` above 0,
 \`tutti_slots_stopping\` that does not go down (handlers that ignore their abort signal), \`taskPlanProgressionBlocked\` at 1 for longer than you

@@ -18,11 +18,12 @@ interface Source {
   version: string;
 }
 
-type Sample = readonly [value: number, labels?: Readonly<Record<string, string | number>>];
+/** `suffix`: of the series of a summary. */
+type Sample = readonly [value: number, labels?: Readonly<Record<string, string | number>>, suffix?: string];
 
 export interface Metric {
   name: string;
-  type: 'gauge' | 'counter' | 'histogram';
+  type: 'gauge' | 'counter' | 'histogram' | 'summary';
   labels: readonly string[];
   help: string;
   read: (s: Source) => readonly Sample[] | Histogram;
@@ -249,7 +250,7 @@ export function renderMetrics(o: {
 function render(m: Metric, value: readonly Sample[] | Histogram): string {
   const head = `# HELP ${m.name} ${m.help}\n# TYPE ${m.name} ${m.type}\n`;
   if ('bounds' in value) return head + renderHistogram(m.name, value);
-  return head + value.map(([v, labels]) => `${m.name}${labels === undefined ? '' : labelText(labels)} ${numberText(v)}\n`).join('');
+  return head + value.map(([v, labels, suffix = '']) => `${m.name}${suffix}${labels === undefined ? '' : labelText(labels)} ${numberText(v)}\n`).join('');
 }
 
 function renderHistogram(name: string, h: Histogram): string {

@@ -3,8 +3,8 @@ import type { PlanMetrics } from '../../engine/plan-views.ts';
 import type { ScheduleMetrics } from '../../engine/schedule-views.ts';
 
 type Pair = PlanMetrics['pairs'][number];
-type PairName = Exclude<keyof Pair, 'resource' | 'taskType'>;
-type Sample = readonly [value: number, labels?: Readonly<Record<string, string>>];
+type PairName = Exclude<keyof Pair, 'resource' | 'taskType' | 'cronSchedulerJobs'>;
+type Sample = readonly [value: number, labels?: Readonly<Record<string, string>>, suffix?: '_sum' | '_count'];
 
 type Owned = NonNullable<ScheduleMetrics['owned']>[number];
 
@@ -15,7 +15,7 @@ interface PlanSource {
 
 export interface PlanMetric {
   name: string;
-  type: 'counter' | 'gauge';
+  type: 'counter' | 'gauge' | 'summary';
   labels: readonly string[];
   help: string;
   read: (s: PlanSource) => readonly Sample[];
@@ -78,4 +78,19 @@ export const CRON_METRICS: readonly PlanMetric[] = [
   ),
   ofSchedule('cronSchedulerJobSkipped', 'counter', 'Ticks that were passed over because they came too late.', ({ ticks }) => ticks.late + ticks.missed),
   ofSchedule('cronSchedulerJobScheduled', 'gauge', '1 while a tick is to come.', (o) => (o.scheduled ? 1 : 0)),
+  {
+    name: 'cronSchedulerJobExecutionTimeMs',
+    type: 'summary',
+    labels: ['tableNameWithType', 'taskType'],
+    help: 'Milliseconds that acting on ticks took: until the plan or run was durable, or it was clear that none begins.',
+    read: ({ plans }) =>
+      plans.pairs.flatMap(({ resource, taskType, cronSchedulerJobs: jobs }): Sample[] => {
+        if (jobs === undefined) return [];
+        const labels = { tableNameWithType: resource, taskType };
+        return [
+          [jobs.ms, labels, '_sum'],
+          [jobs.count, labels, '_count'],
+        ];
+      }),
+  },
 ];

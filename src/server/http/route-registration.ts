@@ -54,6 +54,7 @@ function registerRoute(app: FastifyInstance, services: Services, name: HandlerNa
     // A HEAD of a stream would never end.
     exposeHeadRoute: route.method === 'GET' && !isStream(route),
     config: { [TUTTI_ROUTE]: route },
+    ...(name === 'addRows' ? { onRequest: services.rowBodies.admit } : {}),
     schema: {
       params: route.params,
       querystring: route.query,

@@ -2,23 +2,25 @@
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import fastifySwagger from '@fastify/swagger';
-import fastifySwaggerUi from '@fastify/swagger-ui';
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { openApiDocument } from '../../contract/openapi.ts';
 import { TuttiError } from '../../core/errors.ts';
 import type { EngineFacade } from '../../engine/facade.ts';
 import type { Tables } from '../../tables/tables.ts';
 import { ApiKeys, isLoopback } from '../auth.ts';
+import { registerApiExplorer } from './api-explorer.ts';
 import { BodyTimeouts } from './body-timeouts.ts';
 import type { Services } from './call.ts';
 import { sendError } from './error-reply.ts';
 import { HttpCounters } from './http-counters.ts';
 import { registerJsonParser } from './json-parser.ts';
 import { registerLinesParser } from './lines-parser.ts';
+import { carriesBody } from './linger.ts';
 import { requestIds } from './request-ids.ts';
 import { allowedMethods, registerRoutes, TUTTI_ROUTE } from './route-registration.ts';
+import { RowBodies } from './row-bodies.ts';
 import { EventStreams } from './sse.ts';
+import { NO_COMPILERS } from './validation.ts';
 
 export interface HttpServerOptions {
   engine: EngineFacade;
@@ -40,6 +42,8 @@ export interface HttpServerOptions {
   logRequests?: boolean;
   /** Largest body, in bytes. Default 2 MiB. */
   maxBodyBytes?: number;
+  /** Bytes of rows for tables that are in work at once, over all requests. Default 32 MiB. */
+  rowBytes?: number;
   /** Silence after which an event stream gets a comment line. Default 15 s. */
   heartbeatMs?: number;
   /** In which a body has to arrive; of one that is streamed, its longest silence. Default 30 s. */
@@ -84,21 +88,25 @@ export async function buildHttpServer(o: HttpServerOptions, keys: ApiKeys): Prom
   const bodyLimit = o.maxBodyBytes ?? 2 * 1024 * 1024;
   const counters = new HttpCounters();
   const version = packageVersion();
+  let openApi: Record<string, unknown> | undefined;
   const services: Services = {
     engine: o.engine,
     tables: o.tables ?? null,
     now: o.now,
+    pause: () => new Promise((resolve) => void o.timer(0, resolve)),
     startedAt: o.now(),
     version,
     counters,
     streams: new EventStreams({ heartbeatMs: o.heartbeatMs ?? 15_000, counters }),
-    openApi: openApiDocument({ version }),
+    rowBodies: new RowBodies(o.rowBytes),
+    openApi: () => (openApi ??= openApiDocument({ version })),
   };
   let closing = false;
   const app: FastifyInstance = fastify({
     ...(o.logger ? { loggerInstance: o.logger } : {}),
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
+    schemaController: NO_COMPILERS,
     genReqId: requestIds(o.now()),
     requestIdHeader: false,
     routerOptions: { maxParamLength: 400 },
@@ -116,8 +124,12 @@ export async function buildHttpServer(o: HttpServerOptions, keys: ApiKeys): Prom
     if (closing) return done(new TuttiError('SHUTTING_DOWN', 'the server is shutting down', { retryAfter: 1 }));
     const caller = keys.callerOf(request.headers);
     request.caller = caller ?? null;
-    if (caller !== undefined || isOpen(request.routeOptions.url, request.routeOptions.config[TUTTI_ROUTE]?.permission)) return done();
-    done(new TuttiError('UNAUTHENTICATED', 'this server wants an API key, in the header X-API-Key or as a bearer token'));
+    if (caller === undefined && !isOpen(request.routeOptions.url, request.routeOptions.config[TUTTI_ROUTE]?.permission))
+      return done(new TuttiError('UNAUTHENTICATED', 'this server wants an API key, in the header X-API-Key or as a bearer token'));
+    const encoding = request.headers['content-encoding'];
+    if (encoding !== undefined && encoding !== 'identity' && carriesBody(request.raw))
+      return done(new TuttiError('UNSUPPORTED_MEDIA_TYPE', 'the body must come as it is, without content-encoding', { field: 'content-encoding' }));
+    done();
   });
   app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.config[TUTTI_ROUTE];
@@ -148,13 +160,7 @@ export async function buildHttpServer(o: HttpServerOptions, keys: ApiKeys): Prom
   app.server.on('request', (request, response) => timeouts.watch(request, response));
   registerLinesParser(app, timeouts);
   registerRoutes(app, services);
-  await app.register(fastifySwagger, { mode: 'static', specification: { document: services.openApi as never } });
-  await app.register(fastifySwaggerUi, {
-    routePrefix: '/docs',
-    // Nothing is fetched from elsewhere.
-    uiConfig: { validatorUrl: null, docExpansion: 'list' },
-    staticCSP: "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; frame-ancestors 'none'",
-  });
+  registerApiExplorer(app, services.openApi);
   await app.ready();
 
   app.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {

@@ -1,9 +1,22 @@
 /** Checks a part of a request with the schema of its route and says what is wrong in the words of the error registry. */
 import { Readable } from 'node:stream';
+import type { FastifyServerOptions } from 'fastify';
 import type { z } from 'zod';
 import { type ErrorCode, TuttiError } from '../../core/errors.ts';
 
 export type RequestPart = 'params' | 'querystring' | 'body';
+
+const neverAsked = (): never => {
+  throw new TuttiError('INTERNAL', 'a schema came from elsewhere than the route table');
+};
+
+/**
+ * For fastify's schemaController. Where it is not told that the route table brings its own compilers it loads Ajv and a compiler of
+ * serializers when it is made: a hundred modules for nothing.
+ */
+export const NO_COMPILERS: NonNullable<FastifyServerOptions['schemaController']> = {
+  compilersFactory: { buildValidator: neverAsked, buildSerializer: neverAsked },
+};
 
 /** For fastify's validatorCompiler: `{ value }`, or `{ error }` that reaches the error handler as it is. */
 export const compileValidator =

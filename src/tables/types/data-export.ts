@@ -23,7 +23,7 @@ import {
   stageSegment,
 } from './export-files.ts';
 import { attemptsOf, type FailedInputs, failedCount, failureStats, isFull, noFailures, showFailures, withFailure, withoutFailure } from './failed-inputs.ts';
-import { NOT_LOCAL, isAllowed, localPath } from './local-folder.ts';
+import { NOT_LOCAL, checkTarget, folderProblem, localPath } from './local-folder.ts';
 import { LOST_TRIES } from './lost-tries.ts';
 import { SettingReader, type Settings } from './setting-reader.ts';
 import { counted, countOf, currentSwap, type ItemWrites, itemsOf, MAX_WRITES, planUuid, segmentsOf, type TableTaskContext } from './table-task-context.ts';
@@ -65,8 +65,9 @@ function exportSettings(settings: Settings, roots: readonly string[] | null): { 
   const r = new SettingReader(settings);
   const uri = r.required('outputDirURI', 'the folder to write to');
   const folder = uri === '' ? '' : localPath(uri);
+  const forbidden = folder === null || uri === '' ? null : folderProblem('outputDirURI', folder, roots);
   if (folder === null) r.refuse(`outputDirURI ${NOT_LOCAL}, not ${JSON.stringify(uri)}`);
-  else if (uri !== '' && !isAllowed(folder, roots)) r.refuse(`outputDirURI names ${folder}, which lies below none of the folders that may be written`);
+  else if (forbidden !== null) r.refuse(forbidden);
   else if (/[*?[\]]/.test(folder)) r.refuse(`outputDirURI must not have any of * ? [ ] in its path: ${folder}`);
   const partitionBy = (r.text('partitionBy') ?? '')
     .split(',')
@@ -148,6 +149,7 @@ export function dataExport(x: TableTaskContext): TaskTypeDefinition<ExportState,
       const o = settingsOf(ctx);
       // A folder of its own in the target: two tables that are exported to one place do not write over each other's manifests.
       const root = path.join(o.folder, ctx.resource);
+      await checkTarget('outputDirURI', root, x.outputRoots);
       const target = targetOf(root);
       const due = await unexported(ctx, target, { after: null, limit: Number.MAX_SAFE_INTEGER, skip: () => false });
       const waiting = (await pendings(ctx, target)).reduce((sum, i) => sum + pendingOf(i).segments.length, 0);
@@ -179,7 +181,8 @@ export function dataExport(x: TableTaskContext): TaskTypeDefinition<ExportState,
       const subtasks: Subtask<Input>[] = [
         ...commits.map((c) => ({
           name: `commit-${c.n}`,
-          units: c.segments.length,
+          // They were inputs of the batch that staged them.
+          units: 0,
           priority: 0,
           input: {
             kind: 'commit' as const,
@@ -259,7 +262,7 @@ export function dataExport(x: TableTaskContext): TaskTypeDefinition<ExportState,
     subtask: oneTry(async ({ input, signal }): Promise<Result> => {
       if (input.kind === 'stage') return stageSegment(x, input, signal);
       const item = await x.resources.item(input.resource, input.key);
-      return commitExport(input, item === null ? null : pendingOf(item));
+      return commitExport(x, input, item === null ? null : pendingOf(item));
     }),
   });
 }

@@ -1,6 +1,6 @@
 /**
- * FileIngestionTask: the files of a folder become segments, one file to a subtask unless small ones are to share. What a batch loaded is seen with the commit that ends the
- * batch; a full swap is seen with the commit that ends the plan, which names it as the table's current swap.
+ * FileIngestionTask: the files of a folder become segments, one file to a subtask unless small ones are to share. What a batch loaded is
+ * seen with the commit that ends the batch; a full swap is seen with the commit that ends the plan, which names it as the table's current swap.
  */
 import { lstat } from 'node:fs/promises';
 import path from 'node:path';
@@ -34,8 +34,8 @@ type Answer = NextAnswer<IngestionState, IngestionInput>;
 export function fileIngestion(x: TableTaskContext): TaskTypeDefinition<IngestionState, IngestionInput, IngestionResult> {
   const listings = new FolderListings();
   const settingsOf = (ctx: Pick<PlanContext, 'properties'>): IngestionSettings => ingestionSettings(ctx.properties, x.inputRoots).settings;
-  const list = (ctx: Pick<PlanContext, 'planId'>, o: IngestionSettings, folder: string, round: string): Promise<readonly string[]> =>
-    listings.files(`${ctx.planId} ${round}`, { folder, include: o.include, exclude: o.exclude });
+  const list = (ctx: Pick<PlanContext, 'planId' | 'signal'>, o: IngestionSettings, folder: string, round: string): Promise<readonly string[]> =>
+    listings.files(`${ctx.planId} ${round}`, { folder, include: o.include, exclude: o.exclude }, ctx.signal);
 
   /** A file that is to be loaded; null: it is loaded, gone or too young. */
   const look = async (

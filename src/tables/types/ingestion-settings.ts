@@ -1,5 +1,5 @@
 /** Settings of FileIngestionTask. */
-import { NOT_LOCAL, isAllowed, localPath } from './local-folder.ts';
+import { folderProblem, localPath, NOT_LOCAL } from './local-folder.ts';
 import { type FileOptions, INPUT_FORMATS } from './file-source.ts';
 import { showValue } from '../../core/show-value.ts';
 import { filePattern } from './file-pattern.ts';
@@ -31,7 +31,10 @@ export function ingestionSettings(settings: Settings, roots: readonly string[] |
   const uri = r.required('inputDirURI', 'the folder to read from');
   const folder = uri === '' ? '' : localPath(uri);
   if (folder === null) r.refuse(`inputDirURI ${NOT_LOCAL}, not ${JSON.stringify(uri)}`);
-  else if (uri !== '' && !isAllowed(folder, roots)) r.refuse(`inputDirURI names ${folder}, which lies below none of the folders that may be read`);
+  else if (uri !== '') {
+    const problem = folderProblem('inputDirURI', folder, roots);
+    if (problem !== null) r.refuse(problem);
+  }
   const pattern = (key: string): string | null => {
     const value = r.text(key) ?? null;
     if (value === null) return null;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { existsSync, globSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { AnyTaskType } from '../../../src/sdk/plans/task-type.ts';
@@ -248,9 +249,77 @@ test('settings that cannot be are refused by name', async (t) => {
   assert.match((await type.validate?.({ outputDirURI }, 'a_OFFLINE'))?.[0] ?? '', /^a_OFFLINE has no segments that are sealed/);
 });
 
-test('where the target is a file the segments are given up, and the plan ends', async (t) => {
+test('where the target cannot be a folder the plan does not begin, and the setting is named', async (t) => {
   const table = await sealed(t, 1);
   writeFileSync(target(table), '');
-  const plan = await run(table, { maxAttemptsPerSegment: '1' });
-  assert.match(plan.message, /^0 segments exported .*1 segment given up: segment s00: ENOTDIR/);
+  await assert.rejects(run(table), { name: 'PermanentError', message: /^outputDirURI: the folder .*events_REALTIME cannot be written \(ENOTDIR\)$/ });
 });
+
+test('where it becomes a file meanwhile the segments are given up, and the plan ends', async (t) => {
+  const table = await sealed(t, 1);
+  const plan = await run(table, { maxAttemptsPerSegment: '1' }, { onBatch: () => writeFileSync(target(table), '') });
+  assert.match(plan.message, /^0 segments exported .*1 segment given up: segment s00: outputDirURI: the folder .* cannot be written \(ENOTDIR\)/);
+});
+
+test('links below the target that lead out of output_roots: no folder is made there and no file lands there, at any step', async (t) => {
+  const table = await sealed(t, 1);
+  const outside = path.join(table.folder, 'outside');
+  mkdirSync(outside);
+  const type = dataExport({ ...table.x, outputRoots: [target(table)] });
+  const settings = { outputDirURI: target(table), partitionBy: 'kind', maxAttemptsPerSegment: '1' };
+  const tried = (o: RunOptions = {}): Promise<DrivenPlan> => drivePlan({ resources: table.resources, type, resource: ID, settings }, o);
+  const link = (name: string) => (): void => {
+    mkdirSync(path.dirname(path.join(root(table), name)), { recursive: true });
+    symlinkSync(outside, path.join(root(table), name));
+  };
+  link('')();
+  await assert.rejects(tried(), {
+    code: 'folder_forbidden',
+    message: /^outputDirURI: .* leads to .*outside, which lies below none of the folders that may be used$/,
+  });
+  rmSync(root(table));
+  const staging = await tried({ onBatch: link('_staging') });
+  assert.match(staging.message, /1 segment given up: segment s00: outputDirURI: .*_staging.* leads to .*outside/);
+  rmSync(path.join(root(table), '_staging'));
+  const commit = await tried({ onBatch: (no) => (no === 1 ? link('kind=even')() : undefined) });
+  assert.match(commit.message, /^manifest-000001\.json could not be committed: outputDirURI: .*kind=even leads to .*outside/);
+  assert.deepEqual(readdirSync(outside), []);
+  rmSync(path.join(root(table), 'kind=even'));
+  assert.equal((await tried()).status, 'COMPLETED');
+  assert.deepEqual(await read(table), upTo(4));
+});
+
+for (const format of ['parquet', 'csv']) {
+  test(`values too long for a folder's name, in ${format}: their partition's folder is cut short and told apart by a hash, the files have them whole`, async (t) => {
+    const table = await sealed(t, 0);
+    // As a folder's name 250 bytes, 251, and far more: only what does not fit is cut.
+    const values = ["repeat('x', 250)", "repeat('x', 251)", "repeat('x', 250) || 'y'", "repeat('é', 300)", "'a'", 'NULL'];
+    await table.addSegment('s00', values.map((v, i) => `SELECT ${i} AS id, ${v} AS kind`).join(' UNION ALL '));
+    await run(table, { outputFormat: format, partitionBy: 'kind' });
+    await table.addSegment('s01', "SELECT 6 AS id, repeat('é', 300) AS kind");
+    await run(table, { outputFormat: format, partitionBy: 'kind' });
+    const folders = manifests(table).map((m) => m.files.map((f) => path.dirname(f.path)).toSorted());
+    const hash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 32);
+    const cut = (first: string, text: string): string => `kind=${first}~${hash(text)}`;
+    const long = cut('%C3%A9'.repeat(18), 'é'.repeat(300));
+    const wanted = [`kind=${'x'.repeat(250)}`, 'kind=a', 'kind=__HIVE_DEFAULT_PARTITION__', long];
+    wanted.push(cut('x'.repeat(18), 'x'.repeat(251)), cut('x'.repeat(18), `${'x'.repeat(250)}y`));
+    assert.deepEqual(folders, [wanted.toSorted(), [long]]);
+    assert.deepEqual(await read(table), upTo(7));
+    const from = `read_${format}('${root(table)}/*/*.${format}', hive_partitioning=false)`;
+    assert.deepEqual(await table.duck.rows(`SELECT id::INT AS id, length(kind) AS n FROM ${from} ORDER BY id`), [
+      { id: 0, n: 250 },
+      { id: 1, n: 251 },
+      { id: 2, n: 251 },
+      { id: 3, n: 300 },
+      { id: 4, n: 1 },
+      { id: 5, n: null },
+      { id: 6, n: 300 },
+    ]);
+    assert.deepEqual(Object.keys(manifests(table)[0].files[0]).toSorted(), ['bytes', 'path']);
+    assert.deepEqual(
+      (await table.duck.describe(from)).map((c) => c.name),
+      ['id', 'kind'],
+    );
+  });
+}

@@ -84,7 +84,10 @@ async function prepared(t: TestContext, type: 'OFFLINE' | 'REALTIME', fill: (tut
 const ALL = [2 * COUNT, 2 * COUNT, COUNT * (2 * COUNT - 1)];
 const title = (what: string): string => `${kills} kills while ${what} (seed ${seed})`;
 
-for (const settings of [{ mode: 'append' }, { filesPerTask: '2' }, { consistentPushEnabled: 'true' }, { consistentPushSwapEnabled: 'true' }] as Record<string, string>[]) {
+for (const settings of [{ mode: 'append' }, { filesPerTask: '2' }, { consistentPushEnabled: 'true' }, { consistentPushSwapEnabled: 'true' }] as Record<
+  string,
+  string
+>[]) {
   test(title(`files are loaded with ${JSON.stringify(settings)}`), { timeout: 110_000 }, async (t) => {
     const folder = await prepared(t, 'OFFLINE', async () => {});
     const input = { inputDirURI: path.join(folder, 'in'), ...settings };

@@ -19,7 +19,7 @@ async function make(
   { engine, params, reply }: Pick<Call<'copyTask'>, 'engine' | 'params' | 'reply'>,
   mode: CopyRequest['mode'],
   body: Partial<z.output<typeof mixedRequest>> = {},
-): Promise<ReturnType<typeof taskToWire> | { elements: JsonObject[] }> {
+): Promise<ReturnType<typeof taskToWire> | JsonObject[]> {
   const { overrides: o } = body;
   const request: CopyRequest = {
     mode,
@@ -40,7 +40,7 @@ async function make(
   };
   if (body.save === false) {
     reply.code(200);
-    return { elements: await engine.previewCopy(params.id, request) };
+    return await engine.previewCopy(params.id, request);
   }
   const task = await engine.copy(params.id, request, 'refuse');
   reply.code(201).header('location', `/v1/tasks/${task.id}`);

@@ -43,7 +43,7 @@ export const operationHandlers: Handlers<'health' | 'healthLive' | 'healthReady'
     return reply.type('text/plain; version=0.0.4; charset=utf-8').send(renderMetrics(services));
   },
 
-  openApi: ({ services, reply }) => reply.send(services.openApi),
+  openApi: ({ services, reply }) => reply.send(services.openApi()),
 };
 
 const timestamp = (s: Services): string => new Date(s.now()).toISOString();

@@ -1,11 +1,13 @@
 /** /tasks: task plans, their triggers and queues, as clients of a Pinot controller ask for them. */
 import type { FastifyReply } from 'fastify';
 import { RECENT_PLANS } from '../../../contract/plan-routes.ts';
-import { generatorRunsToWire, planToWire, scheduledToWire, startedToWire, taskTypeToWire } from '../../../contract/plan-to-wire.ts';
+import { batchToWire, generatorRunsToWire, planToWire, scheduledToWire, startedToWire, taskTypeToWire } from '../../../contract/plan-to-wire.ts';
 import { isTuttiError } from '../../../core/errors.ts';
 import type { Plans, PlanView, TriggerRun } from '../../../engine/plan-views.ts';
 import { demand, demandListed, demandNamed, permissions } from '../authorise.ts';
+import type { WirePlan } from '../../../contract/plan-wire.ts';
 import type { Call, Handlers } from '../call.ts';
+import { isLong, listPieces, objectPieces, sendPieces } from '../json-pieces.ts';
 
 type PlanHandlers = Handlers<
   | 'listPlanIds'
@@ -28,11 +30,13 @@ export const planHandlers: PlanHandlers = {
   async listPlanIds(call) {
     const { resource = '', taskType = '' } = filterOf(call.engine.plans, call.query);
     const ids = await demandListed(call, resource);
-    return (await Promise.all(ids.map((id) => call.engine.plans.planIds({ resource: id, taskType })))).flat();
+    const found = await Promise.all(ids.map((id) => call.engine.plans.planIds({ resource: id, taskType })));
+    // Each is in its order; of several the UUIDs say which is newer.
+    return found.length === 1 ? found[0] : found.flat().sort((a, b) => (uuidOf(a) < uuidOf(b) ? -1 : 1));
   },
 
   async activePlans(call) {
-    return (await active(call)).map((p) => planToWire(p));
+    return sendPlans(call, await active(call));
   },
 
   async activePlanIds(call) {
@@ -46,7 +50,7 @@ export const planHandlers: PlanHandlers = {
     const found = await listed(call, filter, (f) => call.engine.plans.recent({ ...f, limit }));
     // Of a name that stands for several, each gave its own newest.
     if (filter.resource !== undefined) found.sort((a, b) => b.createdAtMs - a.createdAtMs);
-    return found.slice(0, limit).map((p) => planToWire(p, query.batches));
+    return sendPlans(call, found.slice(0, limit), query.batches);
   },
 
   async isPlanActive(call) {
@@ -58,7 +62,8 @@ export const planHandlers: PlanHandlers = {
   async getPlan(call) {
     const { planId } = call.params;
     await demandOwner(call, planId, 'read');
-    return planToWire(await call.engine.plans.plan(planId), call.query.batches);
+    const plan = shortened(await call.engine.plans.plan(planId), call.query.batches);
+    return isLong(plan.batches.length) ? sendPieces(call.reply, planPieces(plan), call.services.pause) : planToWire(plan);
   },
 
   async abortPlan(call) {
@@ -78,6 +83,7 @@ export const planHandlers: PlanHandlers = {
       settings: body.taskConfigs ?? {},
       via: 'execute',
       triggeredBy: call.caller?.name ?? null,
+      ...(body.taskName ? { taskName: body.taskName } : {}),
     });
     tellPlans(reply, begun.runs);
     if (begun.blocked !== null) reply.header('x-tutti-blocked', inHeader(begun.blocked));
@@ -130,6 +136,22 @@ export const planHandlers: PlanHandlers = {
   },
 };
 
+/** No more than so many of its batches, the last ones. */
+const shortened = (p: PlanView, lastBatches = Infinity): PlanView =>
+  p.batches.length <= lastBatches ? p : { ...p, batches: p.batches.slice(p.batches.length - lastBatches) };
+
+const planPieces = (p: PlanView): Iterable<string> => objectPieces({ ...planToWire({ ...p, batches: [] }) }, 'batches', [p.batches, batchToWire]);
+
+function sendPlans(
+  { reply, services }: Pick<Call<'activePlans'>, 'reply' | 'services'>,
+  found: readonly PlanView[],
+  lastBatches?: number,
+): WirePlan[] | FastifyReply {
+  const plans = found.map((p) => shortened(p, lastBatches));
+  const batches = plans.reduce((sum, p) => sum + p.batches.length, 0);
+  return isLong(batches) ? sendPieces(reply, listPieces(plans.map(planPieces)), services.pause) : plans.map((p) => planToWire(p));
+}
+
 interface Filter {
   resource?: string;
   taskType?: string;
@@ -157,7 +179,8 @@ type Asking = Pick<Call<'activePlans'>, 'engine' | 'caller'>;
 async function listed(call: Asking, filter: Filter, ask: (f: Filter) => Promise<PlanView[]>): Promise<PlanView[]> {
   if (filter.resource !== undefined) {
     const ids = await demandListed(call, filter.resource);
-    return (await Promise.all(ids.map((resource) => ask({ ...filter, resource })))).flat();
+    const each = await Promise.all(ids.map((resource) => ask({ ...filter, resource })));
+    return each.length === 1 ? each[0] : each.flat().sort((a, b) => a.createdAtMs - b.createdAtMs);
   }
   const found = await ask(filter);
   const may = permissions(call, 'read');
@@ -172,8 +195,13 @@ async function demandOwner(call: Asking, planId: string, action: 'read' | 'abort
 
 const tellPlans = (reply: FastifyReply, runs: readonly TriggerRun[]): void => {
   const ids = runs.flatMap((r) => r.planId ?? []);
-  if (ids.length > 0) reply.header('x-tutti-plan-id', ids.join(','));
+  if (ids.length > 0) reply.header('x-tutti-plan-id', ids.map(idInHeader).join(','));
 };
+
+const uuidOf = (planId: string): string => planId.slice(planId.lastIndexOf('__') + 2);
+
+/** An id may have any characters: those that a header cannot have, and the comma between ids, are escaped as in an address. */
+const idInHeader = (id: string): string => id.replace(/[^\x21-\x7e]|[,%]/gu, encodeURIComponent);
 
 /** A header holds printable characters only, and what is said may quote a path. */
 const inHeader = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?');

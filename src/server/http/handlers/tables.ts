@@ -3,18 +3,17 @@ import { Readable } from 'node:stream';
 import type { JsonObject } from '../../../core/definition.ts';
 import { TuttiError } from '../../../core/errors.ts';
 import type { ResourceAction } from '../../../engine/resource-port.ts';
-import { MAX_ROWS, type Tables } from '../../../tables/tables.ts';
+import type { Tables } from '../../../tables/tables.ts';
 import { demand, permissions } from '../authorise.ts';
 import type { Call, Handlers, Services } from '../call.ts';
 import { jsonLines } from '../json-lines.ts';
+import { isLong, objectPieces, sendPieces } from '../json-pieces.ts';
+import { MAX_LINES_BYTES } from '../row-bodies.ts';
 
 type TableHandlers = Handlers<
   'createTable' | 'listTables' | 'getTable' | 'setTableConfig' | 'dropTable' | 'listSegments' | 'addRows' | 'sealTable' | 'queryTable'
 >;
 type TableCall = Pick<Call<'getTable'>, 'services' | 'engine' | 'caller' | 'params'>;
-
-/** Of rows that come line by line: they are held until the last one is there, and kept by one commit, since all are kept or none. */
-const MAX_LINES_BYTES = 16 * 2 ** 20;
 
 export const tableHandlers: TableHandlers = {
   async createTable({ services, caller, body, reply }) {
@@ -52,7 +51,12 @@ export const tableHandlers: TableHandlers = {
 
   async addRows(call) {
     const id = await demanded(call, 'write');
-    return tablesOf(call.services).addRows(id, await rowsOf(call.body));
+    const { request, services, body } = call;
+    return await services.rowBodies.during(request, (arrived) => {
+      // Each line is checked as it comes, so that no more than its text is held.
+      const rows = body instanceof Readable ? jsonLines(body, { maxBytes: MAX_LINES_BYTES, arrived }) : body;
+      return tablesOf(services).addRows(id, rows);
+    });
   },
 
   async sealTable(call) {
@@ -65,7 +69,9 @@ export const tableHandlers: TableHandlers = {
     const leave = (): void => gone.abort(new TuttiError('INVALID_INPUT', 'the caller has left'));
     call.reply.raw.once('close', leave);
     try {
-      return await tablesOf(call.services).query(id, call.query.sql, { limit: call.query.limit, signal: gone.signal });
+      const answer = await tablesOf(call.services).query(id, call.query.sql, { limit: call.query.limit, signal: gone.signal });
+      if (!isLong(answer.rows.length)) return answer;
+      return sendPieces(call.reply, objectPieces({ ...answer }, 'rows', [answer.rows, (row) => row]), call.services.pause);
     } finally {
       call.reply.raw.off('close', leave);
     }
@@ -82,14 +88,4 @@ async function demanded(call: TableCall, action: ResourceAction): Promise<string
   const id = await tablesOf(call.services).idOf(call.params.table);
   await demand(call, id, action);
   return id;
-}
-
-async function rowsOf(body: readonly unknown[] | Readable): Promise<readonly unknown[]> {
-  if (!(body instanceof Readable)) return body;
-  const rows: unknown[] = [];
-  for await (const row of jsonLines(body, { maxBytes: MAX_LINES_BYTES })) {
-    if (rows.length >= MAX_ROWS) throw new TuttiError('INVALID_INPUT', `there are more rows than ${MAX_ROWS}, the limit of one request`, { field: 'rows' });
-    rows.push(row);
-  }
-  return rows;
 }

@@ -2,9 +2,11 @@
 import type { z } from 'zod';
 import { PAGE_SIZE, type taskRequest } from '../../../contract/requests.ts';
 import { auditToWire, explainToWire, stepToWire, taskListToWire, taskToWire } from '../../../contract/to-wire.ts';
+import type { WireTask } from '../../../contract/wire.ts';
 import { isTuttiError, TuttiError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/definition.ts';
-import type { ListRequest, ListResult, SubmitRequest } from '../../../engine/views.ts';
+import type { EngineFacade } from '../../../engine/facade.ts';
+import type { ListRequest, ListResult, SubmitRequest, TaskView } from '../../../engine/views.ts';
 import type { Call, Handlers } from '../call.ts';
 import { sendArray } from '../json-array.ts';
 
@@ -14,10 +16,10 @@ const STEPS_INLINE = 1000;
 export const taskHandlers: Handlers<
   'createTask' | 'createTasks' | 'listTasks' | 'getTask' | 'patchTask' | 'deleteTask' | 'taskAudit' | 'explainTask' | 'taskEvents'
 > = {
-  async createTask({ engine, body, reply }) {
+  async createTask({ engine, query, body, reply }) {
     const task = await engine.trySubmit(submission(body));
     reply.code(201).header('location', `/v1/tasks/${task.id}`);
-    return taskToWire(task);
+    return query.steps === 'true' ? await withSteps(engine, task) : taskToWire(task);
   },
 
   async createTasks({ engine, body, reply }) {
@@ -40,17 +42,14 @@ export const taskHandlers: Handlers<
   async listTasks({ engine, query, reply, request }) {
     const asked = listRequest(query);
     const found = await engine.list(asked);
-    const link = linksOf(request.url, asked, found);
+    const link = isPaged(query) ? pageLinks(request.url, asked, found) : cursorLink(request.url, found);
     if (link !== '') reply.header('link', link);
     return taskListToWire(found, asked);
   },
 
   async getTask({ engine, params, query }) {
     const task = await engine.task(params.id);
-    const wire = taskToWire(task);
-    if (query.steps === 'false') return wire;
-    wire.steps = task.totalSteps > STEPS_INLINE ? null : (await engine.steps(params.id)).map((s) => stepToWire(s, { results: false }));
-    return wire;
+    return query.steps === 'false' ? taskToWire(task) : await withSteps(engine, task);
   },
 
   async patchTask({ engine, params, body }) {
@@ -75,6 +74,12 @@ export const taskHandlers: Handlers<
 
   taskEvents: (call) => call.services.streams.serve(call),
 };
+
+async function withSteps(engine: EngineFacade, task: TaskView): Promise<WireTask> {
+  const wire = taskToWire(task);
+  wire.steps = task.totalSteps > STEPS_INLINE ? null : (await engine.steps(task.id)).map((s) => stepToWire(s, { results: false }));
+  return wire;
+}
 
 const submission = (r: z.output<typeof taskRequest>): SubmitRequest => ({
   namespace: r.namespace,
@@ -120,24 +125,31 @@ function listRequest(q: Call<'listTasks'>['query']): ListRequest {
     tag: q.tag,
     key: q.key,
   };
-  const paged = q.page !== undefined || q.per_page !== undefined;
-  if (!paged) return { ...filters, cursor: q.cursor, limit: q.limit ?? PAGE_SIZE };
+  if (!isPaged(q)) {
+    const limit = q.limit ?? PAGE_SIZE;
+    // The beginning of a list says how long it is; what follows need not count again.
+    return q.cursor === undefined ? { ...filters, page: 1, perPage: limit } : { ...filters, cursor: q.cursor, limit };
+  }
   if (q.cursor !== undefined) throw new TuttiError('INVALID_INPUT', 'cursor and page exclude each other', { field: 'cursor' });
   if (q.limit !== undefined) throw new TuttiError('INVALID_INPUT', 'limit goes with cursor; with page it is per_page', { field: 'limit' });
   return { ...filters, page: q.page ?? 1, perPage: q.per_page ?? PAGE_SIZE };
 }
 
-function linksOf(url: string, asked: ListRequest, found: ListResult): string {
+const isPaged = (q: Call<'listTasks'>['query']): boolean => q.page !== undefined || q.per_page !== undefined;
+
+function linkTo(url: string, rel: string, key: string, value: string): string {
   const [path, search = ''] = url.split('?', 2);
-  const link = (rel: string, key: string, value: string): string => {
-    const query = new URLSearchParams(search);
-    query.set(key, value);
-    return `<${path}?${query}>; rel="${rel}"`;
-  };
-  if (asked.page === undefined) return found.nextCursor === null ? '' : link('next', 'cursor', found.nextCursor);
+  const query = new URLSearchParams(search);
+  query.set(key, value);
+  return `<${path}?${query}>; rel="${rel}"`;
+}
+
+const cursorLink = (url: string, { nextCursor }: ListResult): string => (nextCursor === null ? '' : linkTo(url, 'next', 'cursor', nextCursor));
+
+function pageLinks(url: string, asked: ListRequest, found: ListResult): string {
+  const page = asked.page!;
   const pages = Math.ceil((found.total ?? 0) / asked.perPage!);
-  return [
-    ...(asked.page < pages ? [link('next', 'page', String(asked.page + 1))] : []),
-    ...(asked.page > 1 ? [link('prev', 'page', String(asked.page - 1))] : []),
-  ].join(', ');
+  return [...(page < pages ? [linkTo(url, 'next', 'page', String(page + 1))] : []), ...(page > 1 ? [linkTo(url, 'prev', 'page', String(page - 1))] : [])].join(
+    ', ',
+  );
 }

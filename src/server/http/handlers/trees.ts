@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import { stepToWire, taskToWire, treeSubmittedToWire, treeToWire } from '../../../contract/to-wire.ts';
 import type { JsonObject } from '../../../core/definition.ts';
+import { TuttiError } from '../../../core/errors.ts';
 import type { TreeRequest } from '../../../engine/views.ts';
 import type { Call, Handlers } from '../call.ts';
 import { sendArray } from '../json-array.ts';
@@ -28,7 +29,14 @@ export const treeHandlers: Handlers<'createTree' | 'getTree' | 'executeTree' | '
   },
 };
 
-/** What the body says goes before what the address says. */
+/** An address and a body that say different things are a mistake, and nobody could tell which one. */
+function refuseContradiction(address: Record<string, unknown>, body: Record<string, unknown>): void {
+  for (const [field, said] of Object.entries(address)) {
+    if (said === undefined || body[field] === undefined || JSON.stringify(said) === JSON.stringify(body[field])) continue;
+    throw new TuttiError('INVALID_INPUT', `${field} in the address and ${field} in the body differ`, { field });
+  }
+}
+
 function submission(query: Call<'createTree'>['query'], body: Call<'createTree'>['body'] | Readable): TreeRequest {
   const asked: Omit<TreeRequest, 'elements'> = {
     execute: query.execute === undefined ? undefined : query.execute === 'true',
@@ -37,6 +45,7 @@ function submission(query: Call<'createTree'>['query'], body: Call<'createTree'>
     priority: query.priority,
   };
   if (body instanceof Readable) return { ...asked, elements: jsonLines(body) };
+  refuseContradiction(asked, body);
   return {
     elements: body.tasks,
     execute: body.execute ?? asked.execute,

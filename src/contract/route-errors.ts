@@ -1,0 +1,4 @@
+/** Errors that routes of several subjects answer with. */
+export const READ_TASK = ['INVALID_ID', 'NOT_FOUND'] as const;
+export const VERB_ERRORS = ['ILLEGAL_STATE', 'BACKPRESSURE', 'STORE_UNAVAILABLE', 'SHUTTING_DOWN'] as const;
+export const RESET_ERRORS = [...READ_TASK, ...VERB_ERRORS] as const;

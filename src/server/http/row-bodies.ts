@@ -1,0 +1,61 @@
+/**
+ * Bodies of rows, of all requests together: so many bytes are in work at once, and the next body is refused before it is taken in. A
+ * request holds its share until it is answered, or until its rows are kept where the caller has left before.
+ */
+import type { FastifyRequest, onRequestHookHandler } from 'fastify';
+import { ByteBudget, type ByteShare } from '../../core/byte-budget.ts';
+
+const MAX_IN_WORK = 32 * 2 ** 20;
+/** Of rows that come line by line: they are kept by one commit in the end, since all are kept or none. */
+export const MAX_LINES_BYTES = 16 * 2 ** 20;
+
+interface Held {
+  share: ByteShare;
+  /** Bytes in it. */
+  bytes: number;
+  /** Its handler gives it back. */
+  busy: boolean;
+}
+
+export class RowBodies {
+  readonly #budget: ByteBudget;
+  readonly #held = new WeakMap<FastifyRequest, Held>();
+
+  constructor(limit = MAX_IN_WORK) {
+    this.#budget = new ByteBudget(limit, 'rows');
+  }
+
+  /** Before a body is taken in. */
+  readonly admit: onRequestHookHandler = (request, reply, done) => {
+    const lines = request.headers['content-type']?.startsWith('application/x-ndjson') === true;
+    const most = lines ? MAX_LINES_BYTES : request.routeOptions.bodyLimit;
+    // Lines of no stated length are counted as they come.
+    const stated = Number(request.headers['content-length'] ?? (lines ? 0 : most));
+    const held: Held = { share: this.#budget.share(), bytes: Math.min(stated, most), busy: false };
+    try {
+      held.share.grow(held.bytes);
+    } catch (e) {
+      return done(e as Error);
+    }
+    this.#held.set(request, held);
+    reply.raw.once('close', () => {
+      if (!held.busy) held.share.release();
+    });
+    done();
+  };
+
+  /** Runs the handler. `arrived` is to be told how many bytes there are by now; it throws BACKPRESSURE where others leave no room for them. */
+  async during<T>(request: FastifyRequest, work: (arrived: (bytes: number) => void) => Promise<T>): Promise<T> {
+    const held = this.#held.get(request) ?? { share: this.#budget.share(), bytes: 0, busy: false };
+    held.busy = true;
+    try {
+      return await work((bytes) => {
+        if (bytes <= held.bytes) return;
+        held.share.grow(bytes - held.bytes);
+        held.bytes = bytes;
+      });
+    } finally {
+      held.share.release();
+    }
+  }
+}

@@ -340,3 +340,35 @@ test('orphans and old plans are looked for soon after a start, however long the 
   await w.machine.advanceBy(1000);
   assert.deepEqual(w.inner.plannedResources(), []);
 });
+
+test('a kind that never answers holds up no poll of other plans', async (t) => {
+  const w = await world(t, { pollMs: 1000 });
+  const silent = new Promise<boolean>(() => undefined);
+  w.engine.addResourceKind({ name: 'remote', exists: (id) => id === 'far' && asking, expand: (name) => (name === 'far' ? ['far'] : []) });
+  let asking: boolean | Promise<boolean> = true;
+  await w.run('Purge', {}, 'far');
+  const id = await w.run('Purge');
+  asking = silent;
+  w.pressure = { diskPercent: 99, memoryPercent: null };
+  await w.machine.advanceBy(1000);
+  await w.finish();
+  await w.machine.advanceBy(1000);
+  assert.equal((await w.engine.plans.plan(id)).batches.length, 1);
+  w.pressure = { diskPercent: 1, memoryPercent: null };
+  await w.machine.advanceBy(1000);
+  assert.equal((await w.engine.plans.plan(id)).batches.length, 2);
+});
+
+test('a resource of another kind that has the name of one that is gone keeps its plans', async (t) => {
+  const w = await world(t, { pollMs: 1000 });
+  const there = new Set(['x']);
+  w.engine.addResourceKind({ name: 'a', exists: (id) => there.has(id), expand: (name) => (there.has(name) ? [name] : []) });
+  const old = await w.run('Purge', {}, 'x');
+  const heirs = new Set<string>();
+  w.engine.addResourceKind({ name: 'b', exists: (id) => heirs.has(id), expand: (name) => (heirs.has(name) ? [name] : []) });
+  there.clear();
+  heirs.add('x');
+  const heir = await w.run('Export', {}, 'x');
+  await w.machine.advanceBy(5000);
+  for (const id of [old, heir]) assert.equal((await w.engine.plans.plan(id)).status, 'ACTIVE');
+});

@@ -532,3 +532,19 @@ test('a kind that cannot be asked says so of its own resources, and is in the wa
     is('STORE_UNAVAILABLE', /^Resources of the kind remote cannot be looked up at the moment\.$/),
   );
 });
+
+test('a tick of a name that stands for two begins both; one named twice is one', async (t) => {
+  const w = await world(t);
+  w.settings = { [TABLE]: { Purge: FLAG }, t_REALTIME: { Purge: FLAG } };
+  w.engine.scheduling.start();
+  await w.wait(w.engine.schedules.put({ key: 'm', everySeconds: 60, target: { kind: 'plan', resource: 't', taskType: 'Purge' } } as never));
+  await w.machine.advanceBy(90_000);
+  assert.deepEqual([(await ids(w)).length, (await ids(w, 't_REALTIME')).length], [1, 1]);
+  assert.deepEqual(
+    w.logged.filter((line) => line.startsWith('error')),
+    [],
+    'nothing was refused by the store',
+  );
+  w.engine.addResourceKind({ name: 'double', exists: (id) => id === 'x', expand: (name) => (name === 'x' ? ['x', 'x'] : []) });
+  assert.equal((await execute(w, FLAG, { resource: 'x' })).runs.length, 1);
+});

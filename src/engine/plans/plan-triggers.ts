@@ -85,7 +85,8 @@ export class PlanTriggers {
     const begun: Begun[] = [];
     for (const t of targets) {
       try {
-        begun.push(...(await this.#create(r, type, [t])));
+        // The tick is marked as fired with the first of them.
+        begun.push(...(await this.#create(begun.length === 0 ? r : { ...r, tick: undefined }, type, [t])));
       } catch (e) {
         if (!(isTuttiError(e) && e.code === 'PLAN_ACTIVE')) throw e;
         this.#o.book.count(t.id, type.name, 'scheduledTriggerActivePlanConflict');

@@ -12,6 +12,8 @@ import type { PlanCommand } from './plan-command.ts';
 import type { ResourceKinds } from './resource-kinds.ts';
 
 const LONGEST_MS = 60_000;
+/** How long a kind of resources has to say whether one is there. */
+const ASK_MS = 10_000;
 
 export interface PlanUpkeepOptions {
   parts: EngineParts;
@@ -31,6 +33,8 @@ export class PlanUpkeep {
   /** Armed timers of plans that wait. */
   readonly #wakes = new Map<number, () => void>();
   #stopped = false;
+  /** Orphans are being looked for. */
+  #looking = false;
   polledAt: number;
   /** Why no batch may begin on this machine; null: nothing is known to be full. */
   pressure: string | null = null;
@@ -67,9 +71,13 @@ export class PlanUpkeep {
     const { book, parts } = this.#o;
     this.polledAt = parts.host.now();
     await this.measure();
+    // Beside it: a kind that takes its time to answer must not hold up the plans of others.
+    if (!this.#looking) {
+      this.#looking = true;
+      void this.#removeOrphans().finally(() => (this.#looking = false));
+    }
     for (const p of book.all()) {
       if (this.#stopped) return;
-      if (await this.#isOrphan(p)) continue;
       if (p.phase !== PlanPhase.batch || p.batchTask === null) {
         this.#o.poke(p.id);
         continue;
@@ -116,19 +124,38 @@ export class PlanUpkeep {
     return removed;
   }
 
-  /** Whether the plan's resource is gone, and its plans with it. */
-  async #isOrphan(p: Plan): Promise<boolean> {
-    return (await this.#isGone(p)) && (await this.#o.drop(p.resource, () => this.#isGone(p)));
+  /** Live plans whose resource is gone go with it. */
+  async #removeOrphans(): Promise<void> {
+    for (const p of this.#o.book.all()) {
+      if (this.#stopped) return;
+      if (await this.#isGone(p))
+        await this.#o
+          .drop(p.resource, () => this.#isGone(p))
+          .catch((e: unknown) => this.#o.parts.host.log('warn', `the plans of ${p.resource} could not be removed`, { error: String(e) }));
+    }
   }
 
   async #isGone({ resource, kind }: Pick<Plan, 'resource' | 'kind'>): Promise<boolean> {
     try {
-      return (await this.#o.kinds.get(kind)?.exists(resource)) === false;
+      const gone = async (): Promise<boolean> =>
+        // Of another kind it is there all the same, and its plans with it.
+        (await this.#o.kinds.get(kind)?.exists(resource)) === false && (await this.#o.kinds.kindOf(resource)) === null;
+      return await this.#inTime(gone());
     } catch (e) {
       const error = e instanceof Error ? e.message : String(e);
       this.#o.parts.host.log('warn', `whether ${resource} exists could not be asked: its plans stay`, { error });
       return false;
     }
+  }
+
+  /** A user's function that never answers must not stop the poll of all plans. */
+  async #inTime<T>(asked: Promise<T>): Promise<T> {
+    let cancel = (): void => {};
+    const late = new Promise<never>((_, reject) => {
+      cancel = this.#o.parts.host.timer(ASK_MS, () => reject(new Error(`there was no answer within ${ASK_MS / 1000} s`)));
+    });
+    asked.catch(() => undefined);
+    return await Promise.race([asked, late]).finally(() => cancel());
   }
 
   /** Ended plans by age and number. */

@@ -30,7 +30,7 @@ export class ResourceKinds {
       (kind) => kind.expand(name),
       (found) => found.length > 0,
     );
-    if (ids !== null) return [...ids.answer];
+    if (ids !== null) return [...new Set(ids.answer)];
     throw new TuttiError('NOT_FOUND', `there is no resource ${name}`, { field: 'tableName' });
   }
 

@@ -1,7 +1,7 @@
 /** What a batch of FileIngestionTask did: its segments and its files in the registry, written with the commit that ends the batch. */
 import type { Json } from '../../core/definition.ts';
 import type { BatchOutcome, FinishAnswer, PlanContext } from '../../sdk/plans/task-type.ts';
-import { withFailure, withoutFailure } from './failed-inputs.ts';
+import { type FailedInputs, withFailure, withoutFailure } from './failed-inputs.ts';
 import { showFiles } from './file-groups.ts';
 import { fileBody, fileKey, foreignFiles, loadedFile } from './file-registry.ts';
 import { type IngestionInput, type IngestionResult, type IngestionState, ingestionStats } from './ingestion-state.ts';
@@ -51,28 +51,23 @@ export async function finishIngestion(
   let processed = 0;
   // Together or not at all: what the others loaded is loaded again without the one that failed.
   if (o.consistency !== 'batch' || allDone) {
+    // What is said where none of the batch may be seen: nothing of it is written, and nothing counted.
+    const nothing = (failed: FailedInputs): FinishAnswer<IngestionState> => ({ state: { ...before, again: true, complete: false, failed }, processed: 0 });
+    const before = s;
     for (const { input, result } of loads) {
       const { files } = input;
       if (countOf(w) + files.length + 3 * result.segments.length > MAX_WRITES) {
-        if (o.consistency === 'batch')
-          return {
-            state: {
-              ...s,
-              again: true,
-              failed: withFailure(
-                s.failed,
-                files[0].path,
-                `${showFiles(files)}: the batch has too many segments for one commit: lower tableMaxNumTasks or raise maxRowsPerSegment`,
-              ),
-            },
-            processed: 0,
-          };
+        const why = `${showFiles(files)}: the batch has too many segments for one commit: lower tableMaxNumTasks or raise maxRowsPerSegment`;
+        if (o.consistency === 'batch') return nothing(withFailure(before.failed, files[0].path, why));
+        // Counted, or a plan could end as if they were in: a swap would switch without them.
         s = { ...s, again: true, complete: false };
+        for (const { path } of files) s.failed = withFailure(s.failed, path, why);
         continue;
       }
       const added = files.length === 1 ? await addFile(x, ctx, s, w, input, result) : await addGroup(x, ctx, s, w, input, result);
       if (added) s = { ...s, files: s.files + files.length, rows: s.rows + result.rows };
       else if (files.length > 1) {
+        if (o.consistency === 'batch') return nothing(before.failed);
         s = { ...s, again: true, complete: false };
         continue;
       }

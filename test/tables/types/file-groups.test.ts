@@ -111,6 +111,25 @@ test('a group of which somebody else has loaded a file is not loaded twice', asy
   assert.deepEqual(await ids(table), [1, 2, 3]);
 });
 
+test('consistent push: a group of which somebody else has loaded a file holds up its whole batch', async (t) => {
+  const table = await taskTable(t, COLUMNS);
+  for (const n of [1, 2, 3, 4]) table.file(`f${n}.csv`, `id\n${n}\n`);
+  const seen: unknown[][] = [];
+  let others = 0;
+  const plan = await ingest(
+    table,
+    { ...inTwos, consistentPushEnabled: 'true', tableMaxNumTasks: '4' },
+    {
+      onBatch: async () => void seen.push(await ids(table)),
+      beforeFinish: async () => void (others++ === 0 && (await ingest(table, { includeFileNamePattern: 'f1.csv' }, { once: true }))),
+    },
+  );
+  assert.equal(plan.status, 'COMPLETED', plan.message);
+  assert.deepEqual(seen, [[], [1]], 'nothing of the first batch is seen without f2');
+  assert.deepEqual(await ids(table), [1, 2, 3, 4]);
+  assert.match(plan.message, /^3 files loaded \(3 rows\)/);
+});
+
 test('a full swap may share segments; a mirror that would have to take a file out of one is refused', async (t) => {
   const table = await taskTable(t, COLUMNS);
   const f1 = table.file('f1.csv', 'id\n1\n');

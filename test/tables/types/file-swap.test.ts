@@ -4,6 +4,8 @@ import path from 'node:path';
 import { test } from 'node:test';
 import type { Json } from '../../../src/core/definition.ts';
 import { fileIngestion } from '../../../src/tables/types/file-ingestion.ts';
+import { finishIngestion } from '../../../src/tables/types/finish-ingestion.ts';
+import { ingestionSettings } from '../../../src/tables/types/ingestion-settings.ts';
 import { COLUMNS, ids, ingest, names, two } from './ingest.ts';
 import { drivePlan } from './plan-driver.ts';
 import { taskTable } from './task-table.ts';
@@ -125,4 +127,30 @@ test('a swap of more segments than one commit can remove switches at once; later
     await ingest(table, { mode: 'sync' });
   }
   assert.ok((await left()) <= 4, 'five hundred of them with each batch');
+});
+
+test('files for whose segments a commit has no room have failed: a swap does not switch without them', async (t) => {
+  const table = await taskTable(t, COLUMNS);
+  const file = { file: 'x.parquet', rows: 1, bytes: 1, minTime: null, maxTime: null };
+  const loaded = Array.from({ length: 8 }, (_, f) => ({
+    name: `file-${f}`,
+    state: 'complete' as const,
+    units: 1,
+    input: { kind: 'load', files: [{ path: `f${f}.csv`, size: 1, mtimeMs: 1 }], name: `n${f}` },
+    result: { kind: 'load', rows: 990, schemaVersion: 1, segments: Array.from({ length: 990 }, (_, i) => ({ name: `n${f}-${i}`, file })) },
+  }));
+  const o = ingestionSettings({ inputDirURI: table.input, consistentPushSwapEnabled: 'true' }, null).settings;
+  const state = { set: 'swap', swap: true, round: 1, complete: true, failed: { known: {}, more: 0 }, files: 0, rows: 0, leftovers: false };
+  const ctx = { planId: 'x__y__z', state, createdAt: 0, item: async () => null, items: async () => [] };
+  const batch = {
+    counts: { total: 8, complete: 8, failed: 0 },
+    subtasks: (async function* () {
+      yield* loaded;
+    })(),
+  };
+  const done = await finishIngestion(table.x, o, ctx as never, batch as never);
+  const { failed, complete, again, files } = done.state!;
+  // 9,000 writes, of which each file may take three a segment.
+  assert.deepEqual([done.processed, files, complete, again, Object.keys(failed.known)], [7, 7, false, true, ['f7.csv']]);
+  assert.match(failed.known['f7.csv'].message, /^f7\.csv: the batch has too many segments for one commit: lower tableMaxNumTasks or raise maxRowsPerSegment$/);
 });

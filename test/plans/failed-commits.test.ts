@@ -5,6 +5,7 @@ import type { ChangeSet } from '../../src/core/changes.ts';
 import { Status } from '../../src/core/plan.ts';
 import { isTuttiError } from '../../src/core/errors.ts';
 import { PlanWorld } from '../support/plan-world.ts';
+import { PermanentError } from '../../src/sdk/handler-errors.ts';
 import { batches } from '../support/scripted-type.ts';
 
 const creates = (c: ChangeSet): boolean => c.plans.some((p) => p.fromVersion === null);
@@ -182,3 +183,31 @@ test('while nothing can be written, polls pile up nothing (I11), and then all go
   await w.machine.advanceBy(60_000);
   for (const id of ids) assert.equal((await plans.plan(id)).batches.length, 2);
 });
+
+for (const fate of ['busy', 'refused', 'lost', 'applied'] as const)
+  test(`what is not kept is told to whoever waits, also when the commit that removes it is ${fate}`, async (t) => {
+    let says = 'throw';
+    const w = new PlanWorld();
+    t.after(() => w.close());
+    const type = batches('Steps', 0, {
+      startPlan: () => {
+        if (says === 'throw') throw new PermanentError('inputDirURI is wrong');
+        return { state: null, inputsToProcess: 0 };
+      },
+      nextBatch: () => ({ kind: 'done', message: 'no file is new' }),
+    });
+    await w.boot([type]);
+    let once = true;
+    w.fate = (c) => {
+      if (!once || c.planRemovals.length === 0) return 'ok';
+      once = false;
+      return fate;
+    };
+    const ask = () =>
+      w.wait(w.engine.plans.trigger({ resource: 't_OFFLINE', taskType: 'Steps', settings: { enableTaskOrchestration: 'true' }, via: 'execute' }));
+    await assert.rejects(ask(), { code: 'INVALID_INPUT', message: /inputDirURI is wrong$/ });
+    says = 'done';
+    once = true;
+    assert.equal((await ask()).runs[0].nothing, 'no file is new');
+    assert.equal(once, false);
+  });

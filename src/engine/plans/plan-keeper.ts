@@ -45,6 +45,10 @@ export class PlanKeeper implements Actor {
   readonly #poked = new Set<number>();
   /** To be read anew. */
   readonly #stale = new Set<number>();
+  /** Plans that this turn removes, and what was said to that. */
+  readonly #removed = new Map<number, PlanDecision>();
+  /** The same of turns whose outcome is not known: whoever waits is told it, should the plan turn out to be gone. */
+  readonly #doubted = new Map<number, PlanDecision>();
 
   constructor(o: PlanKeeperOptions) {
     this.#o = o;
@@ -102,6 +106,7 @@ export class PlanKeeper implements Actor {
       if (doubtful) c.doubtful = true;
       if (c.kind === 'poke') this.#poked.add(c.plan);
     }
+    if (doubtful) for (const [id, d] of this.#removed) this.#doubted.set(id, d);
     this.inbox.handled -= this.#taken.length;
     this.inbox.putBack(this.#taken);
     this.#takeBack();
@@ -154,6 +159,7 @@ export class PlanKeeper implements Actor {
   #clear(): void {
     this.#taken = [];
     this.#touched.clear();
+    this.#removed.clear();
     this.#written.clear();
   }
 
@@ -166,8 +172,11 @@ export class PlanKeeper implements Actor {
         const was = book.get(id);
         book.drop(id);
         this.#o.calls.drop(id);
-        if (p !== null || was !== undefined) this.#o.decided({ ...nothing(p ?? was!), changed: true, removed: p === null });
+        const doubted = p === null ? this.#doubted.get(id) : undefined;
+        if (doubted !== undefined) this.#o.decided(doubted);
+        else if (p !== null || was !== undefined) this.#o.decided({ ...nothing(p ?? was!), changed: true, removed: p === null });
       } else await this.load(p);
+      this.#doubted.delete(id);
       this.#stale.delete(id);
     }
   }
@@ -356,6 +365,7 @@ export class PlanKeeper implements Actor {
     this.#touch(plan);
     turn.out.weight += 2;
     if (d.removed) {
+      this.#removed.set(plan.id, d);
       if (before !== null) changes.planRemovals.push({ plan: plan.id, fromVersion: before.version });
       book.drop(plan.id);
     } else {

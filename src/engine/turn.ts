@@ -360,12 +360,16 @@ export class TurnLoop {
     if (ids.length === 0) return;
     for (const id of ids) this.#fetching.add(id);
     const read = async (): Promise<void> => {
+      const watch = this.#p.graphs.watch();
       try {
         await this.#reload(ids);
-        for (const id of ids) if (this.#p.graphs.get(id) === undefined) this.#p.absent.add(id);
+        // One that was there and has left memory since is asked for again: it is not absent.
+        for (const id of ids) if (this.#p.graphs.get(id) === undefined && !watch.left.has(id)) this.#p.absent.add(id);
       } catch (e) {
         this.#note(e);
         await new Promise<void>((resolve) => this.#p.host.timer(100, resolve));
+      } finally {
+        watch.end();
       }
       for (const id of ids) this.#fetching.delete(id);
       this.wake();

@@ -27,6 +27,8 @@ export interface ResourceItem {
 
 /** All or nothing. `expect`: the version it must have now, null where it must not exist; absent: whatever. */
 export interface ResourceChanges {
+  /** Only to this one: NOT_FOUND where another was made under its id since. Absent: to whichever has the id. What a batch answers has none. */
+  incarnation?: number;
   put?: readonly { key: string; body: Json; expect?: number | null }[];
   remove?: readonly { key: string; expect?: number }[];
 }

@@ -17,13 +17,8 @@ export class ApiKeys {
     return this.#hashes.length > 0;
   }
 
-  /** By `X-API-Key`, else by `Authorization: Bearer <key>`. */
-  admits(headers: IncomingHttpHeaders): boolean {
-    return this.callerOf(headers) !== undefined;
-  }
-
   /**
-   * Who sends this, by the place of the key among those that are configured: `key-1`, `key-2`, … Null: no key is asked for, so everybody is
+   * Who sends this, by `X-API-Key`, else by `Authorization: Bearer <key>`: by the place of the key among those that are configured: `key-1`, `key-2`, … Null: no key is asked for, so everybody is
    * let in. Undefined: nobody who is.
    */
   callerOf(headers: IncomingHttpHeaders): Caller | undefined {

@@ -11,7 +11,7 @@ import type { ResourceChanges, Resources } from '../engine/resource-port.ts';
 import type { Duck } from './duckdb.ts';
 import { Gate } from './gate.ts';
 import { COMMIT_CHARS, ItemLane, type ItemRemoval } from './item-lane.ts';
-import { packRows, type RowPiece, ROWS_PREFIX, rowBody, rowItem, rowKey, rowNumber } from './row-items.ts';
+import { packRows, type RowItem, type RowPiece, ROWS_PREFIX, rowBody, rowItem, rowKey, rowNumber } from './row-items.ts';
 import { SEGMENT_PREFIX, type SegmentFile, type Segments, type TableData } from './segments.ts';
 import { Slices } from './slices.ts';
 import { quoteName, quotePath } from './sql-text.ts';
@@ -43,7 +43,13 @@ export interface RealtimeRowsOptions {
 
 interface Waiting {
   incarnation: number;
+  /** In items. */
   rows: number;
+  /** On their way into items. */
+  coming: number;
+  /** Whether a change failed of which nobody knows if it came to pass: `rows` is counted anew before it is used. */
+  doubtful: boolean;
+  counting: Promise<void> | null;
   /** Number of the newest item there ever was. */
   last: number;
   error: string | null;
@@ -52,10 +58,16 @@ interface Waiting {
   armed: boolean;
   sealing: Gate;
   /** A seal that has not begun: whoever wants one now shares it. */
-  coming: Promise<Sealed> | null;
+  next: Promise<Sealed> | null;
   lane: ItemLane;
   /** A seal because of the number of rows is on its way. */
   full: boolean;
+}
+
+/** Of one table there is one for as long as this process knows the table: its timer, its lane and its numbers are the only ones. */
+interface Known {
+  incarnation: number;
+  waiting: Promise<Waiting>;
 }
 
 interface Sealed {
@@ -68,7 +80,7 @@ export class RealtimeRows {
   readonly #slices: Slices;
   readonly #stored: StoredRows;
   readonly #inWork: ByteBudget;
-  readonly #tables = new Map<string, Promise<Waiting>>();
+  readonly #tables = new Map<string, Known>();
   readonly #running = new Set<Promise<unknown>>();
   #closed = false;
 
@@ -92,33 +104,42 @@ export class RealtimeRows {
   async #keep(t: TableData, pieces: readonly RowPiece[]): Promise<{ added: number; unsealedRows: number }> {
     const added = pieces.reduce((sum, p) => sum + p.rows, 0);
     const w = await this.#waiting(t);
-    if (w.rows + added > MAX_UNSEALED) {
+    const waiting = w.rows + w.coming;
+    if (waiting + added > MAX_UNSEALED) {
       throw new TuttiError(
         'BACKPRESSURE',
-        `${w.rows} rows of ${t.id} wait to be sealed; ${MAX_UNSEALED} is the limit.${w.error === null ? '' : ` ${w.error}`}`,
+        `${waiting} rows of ${t.id} wait to be sealed; ${MAX_UNSEALED} is the limit.${w.error === null ? '' : ` ${w.error}`}`,
         { retryAfter: 10 },
       );
     }
+    const { flushRows, flushSeconds } = realtimeOf(t.config);
     // Counted before they are there, so that two requests at once do not pass the limit together.
-    w.rows += added;
+    w.coming += added;
     try {
       const chars = charsOf(pieces);
       if (chars <= COMMIT_CHARS) await w.lane.add({ bodies: pieces.map((p) => rowBody(t.schema, p.rows, { lines: p.lines })), chars });
       else {
-        const { parts, remove } = await this.#stored.putParts(t.id, pieces);
-        await w.lane.add({ bodies: [rowBody(t.schema, added, { parts })], chars: 0, remove });
+        const { parts, remove, drop } = await this.#stored.putParts(t, pieces);
+        try {
+          await w.lane.add({ bodies: [rowBody(t.schema, added, { parts })], chars: 0, remove });
+        } catch (e) {
+          await drop();
+          throw e;
+        }
       }
     } catch (e) {
-      w.rows -= added;
-      // Nobody knows whether they are there: counted anew.
-      if (isTuttiError(e) && e.code !== 'INVALID_INPUT') this.forget(t.id);
+      if (isTuttiError(e) && e.code === 'INVALID_INPUT') throw e;
+      // They may be there all the same, to be sealed in their time.
+      w.doubtful = true;
+      await this.#failed(t.id, w, e, flushSeconds * 1000);
       throw e;
+    } finally {
+      w.coming -= added;
     }
-    const { flushRows, flushSeconds } = realtimeOf(t.config);
     this.#arm(t.id, w, flushSeconds * 1000);
     if (w.rows >= flushRows && !w.full) {
       w.full = true;
-      this.#sealLater(t.id);
+      this.#sealLater(t.id, w);
     }
     return { added, unsealedRows: w.rows };
   }
@@ -126,10 +147,10 @@ export class RealtimeRows {
   /** One segment for each schema that the rows were checked against; more where they are very many. Who asks while others wait for one shares theirs. */
   async seal(t: TableData): Promise<Sealed> {
     const w = await this.#waiting(t);
-    return (w.coming ??= w.sealing.pass(async () => {
+    return (w.next ??= w.sealing.pass(async () => {
       // After the assignment above, also where nobody had to wait.
       await Promise.resolve();
-      w.coming = null;
+      w.next = null;
       return await this.#seal(t, w);
     }));
   }
@@ -147,7 +168,6 @@ export class RealtimeRows {
           if (gathered === null) break;
           segments.push(await this.#sealItems(t, w, gathered, lines));
           rows += gathered.rows;
-          w.rows = Math.max(0, w.rows - gathered.rows);
           ({ more } = gathered);
         } finally {
           await rm(lines, { force: true });
@@ -155,7 +175,7 @@ export class RealtimeRows {
       }
       w.error = null;
       w.full = false;
-      if (w.rows === 0) disarm(w);
+      if (w.rows === 0 && !w.doubtful) disarm(w);
       return { segments, rows };
     } catch (e) {
       w.full = false;
@@ -177,90 +197,136 @@ export class RealtimeRows {
     if (w.rows > 0) this.#arm(t.id, w, realtimeOf(t.config).flushSeconds * 1000);
   }
 
-  /** The table is gone, or is to be looked at anew. */
-  forget(id: string): void {
+  /** The table may be gone: what is known of it is forgotten then. One that was made again under its name keeps its own. */
+  async forget(id: string): Promise<void> {
     const known = this.#tables.get(id);
-    this.#tables.delete(id);
+    if (known === undefined) return;
+    try {
+      const now = await this.#o.resources.get(id);
+      if (now?.incarnation !== known.incarnation) this.#forget(id, known);
+    } catch {
+      // Its timer finds out.
+    }
+  }
+
+  #forget(id: string, known: Known): void {
+    if (this.#tables.get(id) === known) this.#tables.delete(id);
     // What cannot be loaded has armed nothing.
-    known?.then(disarm, () => {});
+    known.waiting.then(disarm, () => {});
   }
 
   /** Ends when no seal runs. Rows that wait are sealed by the next process. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const id of [...this.#tables.keys()]) this.forget(id);
+    for (const [id, known] of [...this.#tables]) this.#forget(id, known);
     await Promise.allSettled(this.#running);
   }
 
   async #waiting(t: TableData): Promise<Waiting> {
-    let found = this.#tables.get(t.id);
-    if (found !== undefined && (await found).incarnation !== t.incarnation) {
-      this.forget(t.id);
-      found = undefined;
+    let known = this.#tables.get(t.id);
+    // Incarnations grow: whoever looked at an older one is late, and must not take away what the new one has.
+    if (known !== undefined && known.incarnation > t.incarnation) throw new TuttiError('NOT_FOUND', `the table ${t.id} was dropped meanwhile, and made again`);
+    if (known !== undefined && known.incarnation < t.incarnation) {
+      this.#forget(t.id, known);
+      known = undefined;
     }
-    // Between the wait above and here another may have begun to load it.
-    found ??= this.#tables.get(t.id);
-    if (found === undefined) {
-      found = this.#load(t);
-      this.#tables.set(t.id, found);
-      const loading = found;
-      loading.catch(() => {
-        if (this.#tables.get(t.id) === loading) this.#tables.delete(t.id);
-      });
+    if (known === undefined) {
+      const loading: Known = { incarnation: t.incarnation, waiting: this.#load(t) };
+      known = loading;
+      this.#tables.set(t.id, loading);
+      loading.waiting.catch(() => this.#forget(t.id, loading));
     }
-    return found;
+    const w = await known.waiting;
+    if (w.doubtful) await (w.counting ??= this.#countAnew(t, w));
+    return w;
   }
 
   async #load(t: TableData): Promise<Waiting> {
     const w: Waiting = {
       incarnation: t.incarnation,
       rows: 0,
+      coming: 0,
+      doubtful: false,
+      counting: null,
       last: 0,
       error: null,
       cancel: () => {},
       armed: false,
       sealing: new Gate(1),
-      coming: null,
-      lane: new ItemLane((bodies, remove) => this.#put(t.id, w, bodies, remove)),
+      next: null,
+      lane: new ItemLane((bodies, remove) => this.#put(t, w, bodies, remove)),
       full: false,
     };
+    const parts = await this.#count(t, w);
+    await this.#stored.dropParts(t, parts);
+    return w;
+  }
+
+  /** Looks at all items, and gives the names of the parts that some name. */
+  async #count(t: TableData, w: Waiting): Promise<Set<string>> {
     const parts = new Set<string>();
+    let rows = 0;
     for await (const items of this.#stored.pages(t.id, ROWS_PREFIX)) {
       for (const i of items) {
         const item = rowItem(i);
         w.last = Math.max(w.last, rowNumber(i.key));
-        w.rows += item.rows;
+        rows += item.rows;
         if (item.parts !== undefined) parts.add(item.parts);
       }
     }
-    await this.#stored.dropParts(t.id, parts);
-    return w;
+    w.rows = rows;
+    return parts;
   }
 
-  async #put(id: string, w: Waiting, bodies: readonly Json[], remove: readonly ItemRemoval[]): Promise<void> {
+  async #countAnew(t: TableData, w: Waiting): Promise<void> {
+    try {
+      // With none that come or go meanwhile.
+      await w.lane.alone(async () => {
+        w.doubtful = false;
+        await this.#count(t, w);
+      });
+    } catch (e) {
+      w.doubtful = true;
+      throw e;
+    } finally {
+      w.counting = null;
+    }
+  }
+
+  async #put(t: TableData, w: Waiting, bodies: readonly Json[], remove: readonly ItemRemoval[]): Promise<void> {
     // By the clock, so that a number is not given again when all items have gone and the process has started anew.
     const first = Math.max(w.last + 1, this.#o.now() * 1000);
     w.last = first + bodies.length - 1;
-    await this.#o.resources.change(id, { put: bodies.map((body, i) => ({ key: rowKey(first + i), body, expect: null })), remove });
+    const put = bodies.map((body, i) => ({ key: rowKey(first + i), body, expect: null }));
+    await this.#o.resources.change(t.id, { incarnation: t.incarnation, put, remove });
+    for (const body of bodies) w.rows += (body as unknown as RowItem).rows;
   }
 
   #arm(id: string, w: Waiting, ms: number): void {
-    if (w.armed || this.#closed) return;
+    if (w.armed || this.#closed || this.#tables.get(id)?.incarnation !== w.incarnation) return;
     w.armed = true;
     w.cancel = this.#o.timer(ms, () => {
       w.armed = false;
-      this.#sealLater(id);
+      this.#sealLater(id, w);
     });
   }
 
-  #sealLater(id: string): void {
+  /** Whatever it was, rows may wait that callers were told of: there is a timer for them unless the table is gone. */
+  async #failed(id: string, w: Waiting, e: unknown, ms: number): Promise<void> {
+    this.#arm(id, w, ms);
+    if (isTuttiError(e) && e.code === 'NOT_FOUND') await this.forget(id);
+  }
+
+  #sealLater(id: string, w: Waiting): void {
     if (this.#closed) return;
     const sealing = (async () => {
       try {
         await this.seal(await this.#o.segments.table(id));
       } catch (e) {
-        if (isTuttiError(e) && e.code === 'NOT_FOUND') this.forget(id);
-        else this.#o.log('warn', `rows of ${id} could not be sealed`, { error: String(e) });
+        if (!isTuttiError(e) || e.code !== 'NOT_FOUND') this.#o.log('warn', `rows of ${id} could not be sealed`, { error: String(e) });
+        w.full = false;
+        disarm(w);
+        await this.#failed(id, w, e, RETRY_MS);
       }
     })();
     this.#running.add(sealing);
@@ -279,7 +345,15 @@ export class RealtimeRows {
     if (file === null || file.rows !== gathered.rows) throw new Error(`${file?.rows ?? 0} of ${gathered.rows} rows were written.`);
     const segment = segments.segment(file, { schemaVersion, swap: await segments.currentSwap(t.id), lineage: { sealed: file.rows } });
     const put = segments.changes({ put: [{ name, segment }] }).put ?? [];
-    await w.lane.alone(() => this.#change(t.id, name, { put, remove: gathered.items }, file));
+    await w.lane.alone(async () => {
+      try {
+        await this.#change(t.id, name, { incarnation: t.incarnation, put, remove: gathered.items }, file);
+      } catch (e) {
+        w.doubtful = true;
+        throw e;
+      }
+      w.rows = Math.max(0, w.rows - gathered.rows);
+    });
     return name;
   }
 

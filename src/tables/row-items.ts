@@ -34,6 +34,8 @@ export interface RowPiece {
 
 /** Characters of an item: three bytes each are below its limit, and so are quotes, which are written as two. */
 const ITEM_CHARS = 300_000;
+/** Characters of all items of one request: it holds them until all are there. */
+export const REQUEST_CHARS = 64 * 2 ** 20;
 /** Characters of JSON of one row. */
 const ROW_CHARS = 300_000;
 const PROBLEMS = 10;
@@ -80,6 +82,7 @@ class RowPacker {
   readonly #pieces: RowPiece[] = [];
   #piece: RowPiece = { rows: 0, lines: '' };
   #rows = 0;
+  #chars = 0;
   #work = 0;
 
   constructor(schema: TableSchema, share: ByteShare) {
@@ -101,6 +104,12 @@ class RowPacker {
       throw new TuttiError('VALUE_TOO_LARGE', `rows[${i}] has ${line.length} characters; ${ROW_CHARS} is the limit.`, {
         field: `rows[${i}]`,
         details: { limit: ROW_CHARS },
+      });
+    this.#chars += line.length;
+    if (this.#chars > REQUEST_CHARS)
+      throw new TuttiError('VALUE_TOO_LARGE', `the rows up to rows[${i}] have ${this.#chars} characters; ${REQUEST_CHARS} is the limit of one request.`, {
+        field: 'rows',
+        details: { limit: REQUEST_CHARS },
       });
     if (this.#piece.lines.length + line.length > ITEM_CHARS) this.#flush();
     this.#piece.rows++;

@@ -23,6 +23,20 @@ export interface Gathered {
   more: boolean;
 }
 
+/** A table, and not another that was made under its name later. */
+interface TableKey {
+  id: string;
+  incarnation: number;
+}
+
+export interface StoredParts {
+  parts: string;
+  /** Goes in the commit of the item that names them. */
+  remove: ItemRemoval;
+  /** Takes them away, unless an item names them. */
+  drop(): Promise<void>;
+}
+
 export interface StoredRowsOptions {
   /** Asked for when they are needed: tables are made before the engine. */
   resources: () => Resources;
@@ -41,34 +55,39 @@ export class StoredRows {
     this.#o = o;
   }
 
-  /** Lines that no item names yet, in as many commits as it takes. Returns what they go by, and what goes when an item names them. */
-  async putParts(id: string, pieces: readonly RowPiece[]): Promise<{ parts: string; remove: ItemRemoval }> {
+  /** Lines that no item names yet, in as many commits as it takes. Returns what they go by. */
+  async putParts({ id, incarnation }: TableKey, pieces: readonly RowPiece[]): Promise<StoredParts> {
     const resources = this.#o.resources();
     const name = `${this.#o.writer}.${++this.#parts}`;
     const kept = [openKey(name)];
     try {
-      await resources.change(id, { put: [{ key: openKey(name), body: null, expect: null }] });
+      await resources.change(id, { incarnation, put: [{ key: openKey(name), body: null, expect: null }] });
       for (let at = 0; at < pieces.length; at += PARTS_AT_ONCE) {
         const put = pieces.slice(at, at + PARTS_AT_ONCE).map(({ lines }, i) => ({ key: partKey(name, at + i), body: { lines }, expect: null }));
         kept.push(...put.map((p) => p.key));
-        await resources.change(id, { put });
+        await resources.change(id, { incarnation, put });
       }
-      return { parts: name, remove: { key: openKey(name), expect: 1 } };
     } catch (e) {
       // Nothing names them. Where this fails too, the next process does it.
-      await resources.change(id, { remove: kept.map((key) => ({ key })) }).catch(() => {});
+      await resources.change(id, { incarnation, remove: kept.map((key) => ({ key })) }).catch(() => {});
       throw e;
     }
+    const remove = { key: openKey(name), expect: 1 };
+    const drop = async (): Promise<void> => {
+      // Fails where an item names them after all: what it expects is gone then.
+      await resources.change(id, { incarnation, remove: [remove, ...kept.slice(1).map((key) => ({ key }))] }).catch(() => {});
+    };
+    return { parts: name, remove, drop };
   }
 
   /** Parts that an earlier process put before it ended, and that nothing names. */
-  async dropParts(id: string, named: ReadonlySet<string>): Promise<void> {
+  async dropParts({ id, incarnation }: TableKey, named: ReadonlySet<string>): Promise<void> {
     for await (const items of this.pages(id, PART_PREFIX)) {
       const remove = items.filter(({ key }) => {
         const name = key.slice(PART_PREFIX.length, key.lastIndexOf('/'));
         return !name.startsWith(`${this.#o.writer}.`) && !named.has(name);
       });
-      if (remove.length > 0) await this.#o.resources().change(id, { remove: remove.map(({ key }) => ({ key })) });
+      if (remove.length > 0) await this.#o.resources().change(id, { incarnation, remove: remove.map(({ key }) => ({ key })) });
     }
   }
 

@@ -239,7 +239,7 @@ export class TableService implements Tables {
   }
 
   async #dropped(id: string): Promise<void> {
-    this.#rows.forget(id);
+    await this.#rows.forget(id);
     await this.#schedules.drop(id);
     await this.#o.segments.sweepFolders();
   }

@@ -36,3 +36,17 @@ test('two changes of one item: the second is told, whichever it is', async (t) =
   const both = await w.wait(Promise.allSettled([1, 2].map((body) => resources.change('t_OFFLINE', { put: [{ key: 'k', body, expect: 1 }] }))));
   assert.deepEqual(both.map((r) => (r.status === 'rejected' ? (r.reason as { code: string }).code : 'done')).sort(), ['CONFLICT', 'done']);
 });
+
+test('a change that is meant for a resource goes into no other of its id', async (t) => {
+  const w = new PlanWorld();
+  t.after(() => w.close());
+  await w.boot([]);
+  const { resources } = w.engine;
+  const { incarnation, kind } = (await w.wait(resources.get('t_OFFLINE')))!;
+  const put = (key: string): Promise<void> => w.wait(resources.change('t_OFFLINE', { incarnation, put: [{ key, body: 1, expect: null }] }));
+  await put('a');
+  await w.wait(resources.remove('t_OFFLINE'));
+  await w.wait(resources.create({ id: 't_OFFLINE', kind, body: {} }));
+  await assert.rejects(put('b'), { code: 'NOT_FOUND' });
+  assert.deepEqual(await resources.items('t_OFFLINE'), []);
+});

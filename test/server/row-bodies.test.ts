@@ -1,6 +1,7 @@
 /** Bodies of rows, of all requests together, are bounded: what is beyond is refused before it is taken in. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { request } from 'node:http';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import type { Tables } from '../../src/tables/tables.ts';
@@ -64,8 +65,6 @@ test('beyond the bound a body is refused with 503 and Retry-After, before it has
   const refused = await raw(s.url, `${HEAD}content-type: application/json\r\ncontent-length: 900\r\n\r\n`);
   assert.match(refused, /^HTTP\/1\.1 503 .*\r\nretry-after: 1\r\n/s);
   assert.match(refused, /"error_code":"BACKPRESSURE"/);
-  const lines = await raw(s.url, `${HEAD}content-type: application/x-ndjson\r\ncontent-length: 900\r\n\r\n`);
-  assert.match(lines, /^HTTP\/1\.1 503 /);
   assert.equal(t.taken, 1);
   t.keep();
   assert.equal((await first).status, 200);
@@ -90,6 +89,43 @@ test('lines of no stated length are counted as they come', async () => {
   t.keep();
   assert.equal((await first).status, 200);
   assert.equal((await s.ask(PATH, { method: 'POST', body: rows(900) })).status, 200, 'what was refused is given back');
+});
+
+test('lines that are stated and do not come keep nobody out', async () => {
+  const t = await taking();
+  await using s = t.server;
+  const socket = connect(Number(new URL(s.url).port), '127.0.0.1');
+  socket.write(`${HEAD}content-type: application/x-ndjson\r\ncontent-length: 900\r\n\r\n{}\n`);
+  await t.has(1);
+  t.keep();
+  assert.equal((await s.ask(PATH, { method: 'POST', body: rows(900) })).status, 200);
+  socket.destroy();
+});
+
+/** Asks before it sends so many bytes of lines. */
+async function asking(url: string, type: string, bytes: number): Promise<{ continued: boolean; status: number }> {
+  const { promise, resolve, reject } = Promise.withResolvers<{ continued: boolean; status: number }>();
+  let continued = false;
+  const req = request(url + PATH, { method: 'POST', agent: false, headers: { 'content-type': type, 'content-length': bytes, expect: '100-continue' } });
+  req.on('continue', () => {
+    continued = true;
+    req.end(`${JSON.stringify({ note: 'x'.repeat(1012) })}\n`.repeat(bytes / 1024));
+  });
+  req.on('response', (res) => {
+    resolve({ continued, status: res.statusCode! });
+    req.destroy();
+  });
+  req.on('error', reject);
+  req.flushHeaders();
+  return await promise;
+}
+
+test('who asks before it sends is told yes or no by the limit of what it sends', async () => {
+  const t = await taking();
+  await using s = t.server;
+  t.keep();
+  assert.deepEqual(await asking(s.url, 'application/x-ndjson', 3 * 2 ** 20), { continued: true, status: 200 });
+  assert.deepEqual(await asking(s.url, 'application/json', 3 * 2 ** 20), { continued: false, status: 413 });
 });
 
 test('what is refused for another reason, or whose caller leaves, holds nothing', async () => {

@@ -57,6 +57,7 @@ export class MemoryResources implements Resources {
   async change(id: string, changes: ResourceChanges): Promise<void> {
     this.#of(id);
     await this.beforeChange(id, changes);
+    if (changes.incarnation !== undefined && this.#of(id).incarnation !== changes.incarnation) throw new TuttiError('NOT_FOUND', `${id} is another now.`);
     const items = this.#items.get(id)!;
     const { put = [], remove = [] } = changes;
     if (put.length + remove.length > 10_000) throw new TuttiError('INVALID_INPUT', 'Too many changes.');

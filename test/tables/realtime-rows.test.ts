@@ -1,74 +1,12 @@
 /** Rows on their way into a segment: what one turn of the event loop does of it, and what is left where a large request breaks off. */
 import assert from 'node:assert/strict';
-import path from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import type { Json } from '../../src/core/definition.ts';
 import { TuttiError } from '../../src/core/errors.ts';
-import { RealtimeRows } from '../../src/tables/realtime-rows.ts';
-import type { TableData } from '../../src/tables/segments.ts';
-import { readSchema } from '../../src/tables/table-schema.ts';
-import { openSegments, type TestSegments } from './open-duck.ts';
-
-const ID = 'trips_REALTIME';
-
-interface Fixture extends TestSegments {
-  rows: RealtimeRows;
-  data(): Promise<TableData>;
-  /** Reads of items that gave some ('read 4'), and turns of the event loop that were asked for ('turn'). */
-  steps: string[];
-  /** Another process on the same store. */
-  again(o?: { mostInWork?: number }): RealtimeRows;
-  /** Keys of items, but for those of segments. */
-  keys(): Promise<string[]>;
-  /** Ids in the segments. */
-  sealed(): Promise<number[]>;
-}
-
-async function open(t: TestContext): Promise<Fixture> {
-  const parts = openSegments(t);
-  const { resources, segments, duck } = parts;
-  const columns = [
-    { name: 'id', type: 'BIGINT' },
-    { name: 'note', type: 'VARCHAR' },
-  ];
-  await resources.create({ id: ID, kind: 'table', body: { type: 'REALTIME', schema: readSchema({ columns }), config: {} } as unknown as Json });
-  const steps: string[] = [];
-  const items = resources.items.bind(resources);
-  resources.items = async (id, q) => {
-    const found = await items(id, q);
-    if (found.length > 0 && q?.prefix?.startsWith('rows') === true) steps.push(`read ${found.length}`);
-    return found;
-  };
-  const again = (o: { mostInWork?: number } = {}): RealtimeRows =>
-    new RealtimeRows({
-      ...parts,
-      ...o,
-      tempFolder: path.join(parts.folder, 'work'),
-      now: () => parts.clock.now,
-      uuid: () => crypto.randomUUID(),
-      timer: () => () => {},
-      soon: (fn) => {
-        steps.push('turn');
-        setImmediate(fn);
-      },
-      log: () => {},
-    });
-  const sealed = async (): Promise<number[]> => {
-    const ids: number[] = [];
-    for (const s of await segments.all(ID))
-      for (const row of await duck.rows(`SELECT id FROM read_parquet('${segments.pathOf(s.segment)}')`)) ids.push(row.id as number);
-    return ids.toSorted((a, b) => a - b);
-  };
-  const keys = async (): Promise<string[]> => (await items(ID)).map((i) => i.key).filter((key) => !key.startsWith('segment/'));
-  return Object.assign(parts, { rows: again(), again, data: () => segments.table(ID), steps, keys, sealed });
-}
-
-const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
-/** Rows of 100,000 characters each: two are one piece, and from seven on they are too many for one commit. */
-const large = (from: number, to: number): object[] => range(from, to).map((id) => ({ id, note: 'x'.repeat(100_000) }));
+import { ID, large, openRows, range } from './open-rows.ts';
 
 test('a seal reads few items at one go, and lets others have the loop before it reads more', async (t) => {
-  const f = await open(t);
+  const f = await openRows(t);
   for (let i = 0; i < 30; i++) await f.rows.add(await f.data(), [{ id: i }]);
   await f.rows.add(await f.data(), large(30, 60));
   f.steps.length = 0;
@@ -82,7 +20,7 @@ test('a seal reads few items at one go, and lets others have the loop before it 
 });
 
 test('one segment for each schema that rows were checked against; what comes during a seal is for the next', async (t) => {
-  const f = await open(t);
+  const f = await openRows(t);
   await f.rows.add(await f.data(), [{ id: 1 }]);
   const { schema } = await f.data();
   const columns = [...schema.columns, { name: 'more', type: 'INTEGER' }];
@@ -114,7 +52,7 @@ test('one segment for each schema that rows were checked against; what comes dur
 });
 
 test('a start counts the rows that wait page by page', async (t) => {
-  const f = await open(t);
+  const f = await openRows(t);
   for (let i = 0; i < 20; i++) await f.rows.add(await f.data(), [{ id: i }]);
   f.steps.length = 0;
   const next = f.again();
@@ -123,7 +61,7 @@ test('a start counts the rows that wait page by page', async (t) => {
 });
 
 test('many rows are checked in slices', async (t) => {
-  const f = await open(t);
+  const f = await openRows(t);
   f.steps.length = 0;
   await f.rows.add(
     await f.data(),
@@ -133,7 +71,7 @@ test('many rows are checked in slices', async (t) => {
 });
 
 test('a large request is kept in several commits, and becomes true with the last', async (t) => {
-  const f = await open(t);
+  const f = await openRows(t);
   const commits: number[] = [];
   f.resources.beforeChange = async (_, c) => {
     commits.push(JSON.stringify(c.put ?? []).length);
@@ -151,7 +89,7 @@ test('a large request is kept in several commits, and becomes true with the last
 });
 
 test('a large request that breaks off leaves nothing; where the process ends meanwhile, the next one takes it away', async (t) => {
-  const f = await open(t);
+  const f = await openRows(t);
   let commits = 0;
   let dead = false;
   f.resources.beforeChange = () => {
@@ -181,7 +119,7 @@ test('a large request that breaks off leaves nothing; where the process ends mea
 });
 
 test('a large request to a table that is dropped meanwhile, and made again, leaves nothing in the new one', async (t) => {
-  const f = await open(t);
+  const f = await openRows(t);
   const { body } = (await f.resources.get(ID))!;
   let commits = 0;
   f.resources.beforeChange = async () => {
@@ -189,14 +127,15 @@ test('a large request to a table that is dropped meanwhile, and made again, leav
     await f.resources.remove(ID);
     await f.resources.create({ id: ID, kind: 'table', body });
   };
-  await assert.rejects(f.rows.add(await f.data(), large(0, 20)), { code: 'CONFLICT' });
+  await assert.rejects(f.rows.add(await f.data(), large(0, 20)), { code: 'NOT_FOUND' });
+  assert.deepEqual(await f.keys(), []);
   const next = f.again();
   assert.deepEqual(await next.seal(await f.data()), { segments: [], rows: 0 });
   assert.deepEqual(await f.keys(), []);
 });
 
 test('whoever asks for a seal while others wait for one shares theirs', async (t) => {
-  const f = await open(t);
+  const f = await openRows(t);
   await f.rows.add(await f.data(), [{ id: 1 }]);
   const data = await f.data();
   const asked = [f.rows.seal(data)];
@@ -208,7 +147,7 @@ test('whoever asks for a seal while others wait for one shares theirs', async (t
 });
 
 test('rows that come one after the other are checked as they come, and no more are taken than are wanted', async (t) => {
-  const f = await open(t);
+  const f = await openRows(t);
   let given = 0;
   async function* rows(bad: number): AsyncGenerator<unknown> {
     for (; given < 1000; given++) yield { id: given >= bad ? 'x' : given };
@@ -221,7 +160,7 @@ test('rows that come one after the other are checked as they come, and no more a
 });
 
 test('rows of many calls that are in work together are bounded', async (t) => {
-  const f = await open(t);
+  const f = await openRows(t);
   const rows = f.again({ mostInWork: 1000 });
   const data = await f.data();
   const [entered, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];

@@ -108,8 +108,8 @@ export class ResourceService implements Resources {
     return this.#locks.locked(id, work);
   }
 
-  /** The writes that these changes are now. Null: none. Throws CONFLICT naming the item that is not as expected. */
-  async prepare(id: string, { put = [], remove = [] }: ResourceChanges): Promise<PreparedItems | null> {
+  /** The writes that these changes are now. Null: none. Throws CONFLICT naming the item that is not as expected, NOT_FOUND. */
+  async prepare(id: string, { incarnation: wanted, put = [], remove = [] }: ResourceChanges): Promise<PreparedItems | null> {
     if (put.length + remove.length === 0) return null;
     if (put.length + remove.length > MAX_CHANGES)
       throw new TuttiError('INVALID_INPUT', `changes must be at most ${MAX_CHANGES} puts and removals, not ${put.length + remove.length}`, {
@@ -124,6 +124,7 @@ export class ResourceService implements Resources {
     }
     const bodies = put.map((p) => textOf(p.body, p.key));
     const { incarnation } = await this.#existing(id);
+    if (wanted !== undefined && wanted !== incarnation) throw new TuttiError('NOT_FOUND', `the resource ${id} was removed meanwhile, and made again`);
     const revision = this.revisions.of(incarnation);
     const versions = await this.#o.guard(() => this.#o.store.itemVersions({ resource: incarnation, keys: [...seen] }));
     const at = new Map([...seen].map((key, i) => [key, versions[i]]));

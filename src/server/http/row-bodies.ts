@@ -1,6 +1,6 @@
 /**
- * Bodies of rows, of all requests together: so many bytes are in work at once, and the next body is refused before it is taken in. A
- * request holds its share until it is answered, or until its rows are kept where the caller has left before.
+ * Bodies of rows, of all requests together: so many bytes are in work at once, and the next body is refused before it is taken in, lines
+ * as they come. A request holds its share until it is answered, or until its rows are kept where the caller has left before.
  */
 import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import { ByteBudget, type ByteShare } from '../../core/byte-budget.ts';
@@ -8,6 +8,8 @@ import { ByteBudget, type ByteShare } from '../../core/byte-budget.ts';
 const MAX_IN_WORK = 32 * 2 ** 20;
 /** Of rows that come line by line: they are kept by one commit in the end, since all are kept or none. */
 export const MAX_LINES_BYTES = 16 * 2 ** 20;
+
+export const hasLines = (request: FastifyRequest): boolean => request.headers['content-type']?.startsWith('application/x-ndjson') === true;
 
 interface Held {
   share: ByteShare;
@@ -27,11 +29,10 @@ export class RowBodies {
 
   /** Before a body is taken in. */
   readonly admit: onRequestHookHandler = (request, reply, done) => {
-    const lines = request.headers['content-type']?.startsWith('application/x-ndjson') === true;
-    const most = lines ? MAX_LINES_BYTES : request.routeOptions.bodyLimit;
-    // Lines of no stated length are counted as they come.
-    const stated = Number(request.headers['content-length'] ?? (lines ? 0 : most));
-    const held: Held = { share: this.#budget.share(), bytes: Math.min(stated, most), busy: false };
+    const most = request.routeOptions.bodyLimit;
+    // Lines are counted as they come, whatever length is stated: who states much and sends nothing would keep the others out.
+    const bytes = hasLines(request) ? 0 : Math.min(Number(request.headers['content-length'] ?? most), most);
+    const held: Held = { share: this.#budget.share(), bytes, busy: false };
     try {
       held.share.grow(held.bytes);
     } catch (e) {

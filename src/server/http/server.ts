@@ -2,8 +2,9 @@
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify';
 import { openApiDocument } from '../../contract/openapi.ts';
+import { ROUTES } from '../../contract/routes.ts';
 import { TuttiError } from '../../core/errors.ts';
 import type { EngineFacade } from '../../engine/facade.ts';
 import type { Tables } from '../../tables/tables.ts';
@@ -18,7 +19,7 @@ import { registerLinesParser } from './lines-parser.ts';
 import { carriesBody } from './linger.ts';
 import { requestIds } from './request-ids.ts';
 import { allowedMethods, registerRoutes, TUTTI_ROUTE } from './route-registration.ts';
-import { RowBodies } from './row-bodies.ts';
+import { hasLines, MAX_LINES_BYTES, RowBodies } from './row-bodies.ts';
 import { EventStreams } from './sse.ts';
 import { NO_COMPILERS } from './validation.ts';
 
@@ -139,6 +140,12 @@ export async function buildHttpServer(o: HttpServerOptions, keys: ApiKeys): Prom
     if (closing) app.server.closeIdleConnections();
     done();
   });
+  const asking = new WeakSet<IncomingMessage>();
+  app.addHook('preParsing', (request, reply, _payload, done) => {
+    // A client that asks before it sends is told no before it has sent anything.
+    if (asking.delete(request.raw) && Number(request.headers['content-length'] ?? 0) <= mostBytes(request, bodyLimit)) reply.raw.writeContinue();
+    done();
+  });
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0];
@@ -164,10 +171,8 @@ export async function buildHttpServer(o: HttpServerOptions, keys: ApiKeys): Prom
   await app.ready();
 
   app.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    // A client that asks before it sends is told no before it has sent anything.
-    const refused = Number(request.headers['content-length'] ?? 0) > bodyLimit || !keys.admits(request.headers);
+    asking.add(request);
     timeouts.watch(request, response);
-    if (!refused) response.writeContinue();
     app.routing(request, response);
   });
 
@@ -177,6 +182,12 @@ export async function buildHttpServer(o: HttpServerOptions, keys: ApiKeys): Prom
     await app.close();
   };
   return { app, close };
+}
+
+function mostBytes(request: FastifyRequest, bodyLimit: number): number {
+  const route = request.routeOptions.config[TUTTI_ROUTE];
+  if (!hasLines(request) || !route?.lines) return bodyLimit;
+  return route.path === ROUTES.addRows.path ? MAX_LINES_BYTES : Infinity;
 }
 
 const isOpen = (url: string | undefined, permission: string | null | undefined): boolean =>

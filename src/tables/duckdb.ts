@@ -3,6 +3,7 @@
  * and sandboxes, instances of their own that see only the files they are given.
  */
 import { mkdirSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import type { DuckDBConnection, DuckDBInstance, DuckDBPreparedStatement } from '@duckdb/node-api';
 import type { Json } from '../core/definition.ts';
@@ -176,6 +177,7 @@ interface OpenDuck {
 export class Duck {
   readonly #o: DuckOptions;
   readonly #gate: Gate;
+  readonly #small: Gate;
   #opened: Promise<OpenDuck> | null = null;
   readonly #closing = new AbortController();
   #folders = 0;
@@ -183,6 +185,7 @@ export class Duck {
   constructor(o: DuckOptions) {
     this.#o = o;
     this.#gate = new Gate(SESSIONS_AT_ONCE, o.mostWaiting ?? SESSIONS_WAITING);
+    this.#small = new Gate(Math.min(SESSIONS_AT_ONCE, o.threads > 0 ? o.threads : availableParallelism()), o.mostWaiting ?? SESSIONS_WAITING);
   }
 
   /** Opens it now, so that what is missing is said before anything is taken on. */
@@ -207,6 +210,12 @@ export class Duck {
    * instance of one thread and a quarter of the memory, which takes a third less of the processor where many small files are read one by one.
    */
   async session<T>(work: (s: DuckSession) => Promise<T>, o: { signal?: AbortSignal; small?: boolean } = {}): Promise<T> {
+    // More of one thread each than there are cores only take turns.
+    if (o.small === true) return this.#small.pass(() => this.#session(work, o), o.signal);
+    return this.#session(work, o);
+  }
+
+  #session<T>(work: (s: DuckSession) => Promise<T>, o: { signal?: AbortSignal; small?: boolean }): Promise<T> {
     return this.#passing(o.signal, async (signal) => {
       const { duck, instance, small } = await this.#open();
       return connected(o.small === true ? small : instance, (c) => work(new DuckSession(c, duck, this.#o.timer, signal)));

@@ -83,6 +83,28 @@ test('who waits for a free session leaves the queue when aborted', async (t) => 
   assert.deepEqual(await patient, [{ a: 2 }]);
 });
 
+test('of sessions for small files there are as many at once as threads; others pass beside them', async (t) => {
+  const duck = openDuck(t);
+  const hold = Promise.withResolvers<void>();
+  let inside = 0;
+  const entered = Promise.withResolvers<void>();
+  const held = Array.from({ length: 3 }, () =>
+    duck.session(
+      async () => {
+        if (++inside === 2) entered.resolve();
+        await hold.promise;
+      },
+      { small: true },
+    ),
+  );
+  await entered.promise;
+  assert.deepEqual(await duck.rows('SELECT 1 AS n'), [{ n: 1 }]);
+  assert.equal(inside, 2);
+  hold.resolve();
+  await Promise.all(held);
+  assert.equal(inside, 3);
+});
+
 test('what does not fit into memory is spilled below the temporary folder, which goes with it', async (t) => {
   const folder = testFolder(t);
   const duck = openDuck(t, folder, { memory: '64MB' });

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { CATCH_UPS, MAX_CATCH_UP, MAX_SECONDS, OVERLAPS } from '../core/schedule.ts';
 import { addressNumber } from './address-number.ts';
 import * as request from './requests.ts';
+import { BODY_ERRORS } from './route-errors.ts';
 import type { Route } from './routes.ts';
 import * as scheduleWire from './schedule-wire.ts';
 import { components } from './wire.ts';
@@ -48,16 +49,7 @@ const params = z.strictObject({ key: text(255) });
 const { noParams, noQuery } = request;
 
 const CHANGE = ['STORE_UNAVAILABLE', 'SHUTTING_DOWN'] as const;
-const PUT = [
-  'INVALID_INPUT',
-  'INVALID_JSON',
-  'UNSTORABLE_VALUE',
-  'VALUE_TOO_LARGE',
-  'BODY_TOO_LARGE',
-  'UNSUPPORTED_MEDIA_TYPE',
-  'TEMPLATE_NOT_FOUND',
-  'ILLEGAL_STATE',
-] as const;
+const PUT = [...BODY_ERRORS, 'VALUE_TOO_LARGE', 'TEMPLATE_NOT_FOUND', 'ILLEGAL_STATE'] as const;
 const VERB = ['NOT_FOUND', 'ILLEGAL_STATE', ...CHANGE] as const;
 
 const one = { tag: 'Schedules', params, query: noQuery, status: 200, response: scheduleWire.schedule } as const;

@@ -1,19 +1,15 @@
 /** Rows of the REST table for tasks. */
 import * as request from './requests.ts';
-import { READ_TASK, RESET_ERRORS } from './route-errors.ts';
+import { BODY_ERRORS, READ_TASK, RESET_ERRORS } from './route-errors.ts';
 import type { Route } from './routes.ts';
 import * as wire from './wire.ts';
 
 const { noParams, noQuery, taskParams } = request;
 
 const CREATE_ERRORS = [
-  'INVALID_INPUT',
-  'INVALID_JSON',
-  'UNSTORABLE_VALUE',
+  ...BODY_ERRORS,
   'TEMPLATE_NOT_FOUND',
   'ALREADY_EXISTS',
-  'BODY_TOO_LARGE',
-  'UNSUPPORTED_MEDIA_TYPE',
   'UNKNOWN_HANDLER',
   'BACKPRESSURE',
   'STORE_UNAVAILABLE',

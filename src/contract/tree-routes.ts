@@ -1,24 +1,12 @@
 /** Rows of the REST table for trees of elements. */
 import * as request from './requests.ts';
-import { READ_TASK, VERB_ERRORS } from './route-errors.ts';
+import { BODY_ERRORS, READ_TASK, VERB_ERRORS } from './route-errors.ts';
 import type { Route } from './routes.ts';
 import * as wire from './wire.ts';
 
 const { noParams, noQuery, taskParams } = request;
 
-const TREE_ERRORS = [
-  'INVALID_INPUT',
-  'INVALID_JSON',
-  'UNSTORABLE_VALUE',
-  'VALUE_TOO_LARGE',
-  'BODY_TOO_LARGE',
-  'UNSUPPORTED_MEDIA_TYPE',
-  'UNKNOWN_HANDLER',
-  'ALREADY_EXISTS',
-  'BACKPRESSURE',
-  'STORE_UNAVAILABLE',
-  'SHUTTING_DOWN',
-] as const;
+const TREE_ERRORS = [...BODY_ERRORS, 'VALUE_TOO_LARGE', 'UNKNOWN_HANDLER', 'ALREADY_EXISTS', 'BACKPRESSURE', 'STORE_UNAVAILABLE', 'SHUTTING_DOWN'] as const;
 
 export const TREE_ROUTES = {
   createTree: {

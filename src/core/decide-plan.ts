@@ -5,6 +5,7 @@
 import {
   LOST_BATCH,
   MAX_END_ATTEMPTS,
+  PLAN_SOURCES,
   type Plan,
   type PlanBatch,
   type PlanOutcome,
@@ -165,7 +166,7 @@ class Step {
   }
 }
 
-/** Begins what is due: after a trigger, a poll, a batch's end, a resumed queue, a start of the process. */
+/** Begins what is due: after a trigger, a poll, a batch's end, a resumed queue, a start. */
 export const advancePlan = (plan: Plan, w: PlanWorld): PlanDecision => new Step(plan, w).advance();
 
 /** A process that made a call is gone: the call counts, and is made again. */
@@ -247,11 +248,13 @@ export function answerPlan(plan: Plan, token: number, answer: Answer, w: PlanWor
       step.set({ processed, total: Math.max(answer.total ?? plan.total, processed) });
       return step.afterFinish().advance();
     }
-    case 'ended':
-      // An abort that came meanwhile is heard, unless the end is written into the resource with this commit.
-      if (answer.changes === undefined) step.withdraw(plan.message);
-      else if (plan.status === Status.aborting && plan.outcome === Status.completed) step.set({ message: 'It was complete before the abort came.' });
-      return step.set({ message: step.d.plan.outcome === plan.outcome ? (answer.message ?? step.d.plan.message) : plan.message }).conclude().d;
+    case 'ended': {
+      const abortedMeanwhile = plan.status === Status.aborting && plan.outcome === Status.completed;
+      // It is heard, unless the end is written into the resource with this commit.
+      if (abortedMeanwhile && answer.changes === undefined) return step.withdraw(plan.message).conclude().d;
+      const message = answer.message ?? (abortedMeanwhile ? 'It was complete before the abort came.' : plan.message);
+      return step.set({ message }).conclude().d;
+    }
     default:
       return answer satisfies never;
   }
@@ -269,7 +272,7 @@ function failed(step: Step, plan: Plan, answer: { message: string; refused?: boo
   if (answer.refused === true && plan.phase === PlanPhase.start) step.d.refused = true;
   // A run by hand is told, and may be asked for again. So is whoever asks for a plan that cannot begin with what it was given: the first call
   // is still waited for, so nothing has to be kept to say so.
-  const told = step.d.refused === true && plan.source === 0 && plan.attempts === 1;
+  const told = step.d.refused === true && PLAN_SOURCES[plan.source] === 'ADHOC_CONFIG' && plan.attempts === 1;
   if ((plan.once && generating) || told) return step.set({ message: answer.message }).remove().d;
   if (answer.refused === true && generating) return step.meter('taskPlanAborted').end(Status.failed, answer.message).advance();
   const refused = answer.refused === true;

@@ -63,19 +63,23 @@ export class Timers {
     if (heap.length === 0 || heap[0].at > now) return undefined;
     const due = heap[0];
     const last = heap.pop()!;
-    if (heap.length > 0) {
-      let i = 0;
-      for (;;) {
-        let child = 2 * i + 1;
-        if (child >= heap.length) break;
-        if (child + 1 < heap.length && heap[child + 1].at < heap[child].at) child++;
-        if (heap[child].at >= last.at) break;
-        heap[i] = heap[child];
-        i = child;
-      }
-      heap[i] = last;
-    }
+    if (heap.length > 0) this.#sink(last, 0);
     return due;
+  }
+
+  /** Puts it at a place, or below it where earlier ones are. */
+  #sink(t: DueTimer, at: number): void {
+    const heap = this.#heap;
+    let i = at;
+    for (;;) {
+      let child = 2 * i + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && heap[child + 1].at < heap[child].at) child++;
+      if (heap[child].at >= t.at) break;
+      heap[i] = heap[child];
+      i = child;
+    }
+    heap[i] = t;
   }
 
   /**
@@ -84,7 +88,9 @@ export class Timers {
    */
   sweep(isWanted: (t: DueTimer) => boolean): void {
     if (this.#heap.length <= this.#sweepAbove) return;
-    this.#heap = this.#heap.filter(isWanted).sort((a, b) => a.at - b.at);
+    const kept = this.#heap.filter(isWanted);
+    this.#heap = kept;
+    for (let i = (kept.length >> 1) - 1; i >= 0; i--) this.#sink(kept[i], i);
     this.#sweepAbove = Math.max(FEW, this.#heap.length * 2);
   }
 

@@ -538,8 +538,15 @@ test('a tick of a name that stands for two begins both; one named twice is one',
   w.settings = { [TABLE]: { Purge: FLAG }, t_REALTIME: { Purge: FLAG } };
   w.engine.scheduling.start();
   await w.wait(w.engine.schedules.put({ key: 'm', everySeconds: 60, target: { kind: 'plan', resource: 't', taskType: 'Purge' } } as never));
+  const together: number[] = [];
+  w.fate = (c) => {
+    const made = c.plans.filter((p) => p.fromVersion === null).length;
+    if (made > 0) together.push(made, c.ticks.length);
+    return 'ok';
+  };
   await w.machine.advanceBy(90_000);
   assert.deepEqual([(await ids(w)).length, (await ids(w, 't_REALTIME')).length], [1, 1]);
+  assert.deepEqual(together, [2, 1], 'with the tick in one commit: no kill can leave one of them out');
   assert.deepEqual(
     w.logged.filter((line) => line.startsWith('error')),
     [],
@@ -547,4 +554,20 @@ test('a tick of a name that stands for two begins both; one named twice is one',
   );
   w.engine.addResourceKind({ name: 'double', exists: (id) => id === 'x', expand: (name) => (name === 'x' ? ['x', 'x'] : []) });
   assert.equal((await execute(w, FLAG, { resource: 'x' })).runs.length, 1);
+});
+
+test('a trigger that is no call by hand goes on without the one that somebody else was faster with', async (t) => {
+  const w = await world(t);
+  w.settings = { [TABLE]: { Purge: FLAG }, t_REALTIME: { Purge: FLAG } };
+  const asked = (resource: string, via: 'execute' | 'schedule') =>
+    w.engine.plans.trigger({ resource, taskType: 'Purge', via, ...(via === 'execute' ? { settings: FLAG } : {}) });
+  const [byHand, all] = await w.wait(Promise.all([asked('t_REALTIME', 'execute'), asked('t', 'schedule')]));
+  assert.equal(byHand.runs.length, 1);
+  assert.deepEqual(
+    all.runs.map((r) => r.resource),
+    [TABLE],
+  );
+  assert.deepEqual(all.skipped, [{ resource: 't_REALTIME', planId: byHand.runs[0].planId }]);
+  const counted = w.engine.plans.metrics().pairs.find((p) => p.resource === 't_REALTIME')?.scheduledTriggerActivePlanConflict;
+  assert.deepEqual([(await ids(w)).length, (await ids(w, 't_REALTIME')).length, counted], [1, 1, 1]);
 });

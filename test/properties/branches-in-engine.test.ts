@@ -7,17 +7,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FailurePolicy, TemplateDefinition } from '../../src/core/definition.ts';
 import { isTuttiError } from '../../src/core/errors.ts';
-import { Engine } from '../../src/engine/engine.ts';
-import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Host } from '../../src/engine/host.ts';
+import { DEFAULT_ENGINE_CONFIG, type EngineConfig } from '../../src/engine/host.ts';
 import type { StepView } from '../../src/engine/views.ts';
 import type { Assignment, WorkerSession } from '../../src/engine/worker-port.ts';
-import { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { type Ended, entryOf, expectedOf } from '../support/branching-model.ts';
 import { answerOf, branchingTemplate } from '../support/branching-template.ts';
-import type { CommittedMirror } from '../support/committed-mirror.ts';
-import { type CommitFate, faultyStore } from '../support/faulty-store.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
-import { type Life, SimulatedMachine } from '../support/simulated-host.ts';
+import type { Life } from '../support/simulated-host.ts';
+import { SimulatedProcess } from '../support/simulated-process.ts';
 
 const POLICIES: readonly FailurePolicy[] = ['fail', 'fail', 'block', 'fail_fast', 'record'];
 
@@ -33,10 +30,8 @@ interface Facts {
   ends: Record<string, number>;
 }
 
-class World {
+class World extends SimulatedProcess {
   readonly seed: number;
-  readonly machine: SimulatedMachine;
-  readonly inner: SqliteStore;
   readonly templates: TemplateDefinition[];
   readonly config: Partial<EngineConfig>;
   readonly trouble: number;
@@ -47,16 +42,12 @@ class World {
   /** What handlers were told was not taken. */
   readonly toldAbsent: { id: string; name: string }[] = [];
   readonly facts: Facts = { tasks: 0, attempts: 0, faults: 0, kills: 0, resets: 0, decisions: 0, workers: 0, notTaken: 0, ends: {} };
-  life: Life = { alive: false };
-  engine!: Engine;
-  #store!: ReturnType<typeof faultyStore>;
   #random: SeededRandom;
 
   constructor(seed: number) {
+    super({ seed, tag: 12_345 });
     this.seed = seed;
     const r = (this.#random = new SeededRandom(seed));
-    this.machine = new SimulatedMachine(seed);
-    this.inner = SqliteStore.open({ path: ':memory:', now: () => this.machine.now(), tag: 12_345 });
     this.templates = Array.from({ length: 3 }, (_, i) => branchingTemplate(`t${i}`, r.fork(), r.pick(POLICIES)));
     this.trouble = r.pick([0, 0.1, 0.25, 0.5]);
     this.faultRate = r.pick([0, 0.02, 0.1]);
@@ -69,24 +60,13 @@ class World {
 
   async boot(): Promise<void> {
     const { machine } = this;
-    const life: Life = { alive: true };
-    this.life = life;
     this.running.clear();
     const faults = this.#random.fork();
-    const plan = (): CommitFate => (faults.chance(this.faultRate) ? faults.pick(['busy', 'refused', 'lost', 'applied'] as const) : 'ok');
-    const mirror = { apply: () => undefined, definitions: new Map() } as unknown as CommittedMirror;
-    this.#store = faultyStore(this.inner, mirror, life, plan, (e) => machine.report(e));
-    let ticks = 0;
-    const host: Host = {
-      now: () => machine.now(),
-      ticks: () => (ticks += 0.01),
-      soon: (run) => machine.soon(life, run),
-      timer: (ms, run) => machine.timer(life, ms, run),
-      random: () => machine.random.next(),
-      uuid: () => `00000000-0000-4000-8000-${String(machine.random.int(0, 1e9)).padStart(12, '0')}`,
-      log: () => undefined,
-    };
-    this.engine = await this.complete(Engine.open({ store: this.#store, host, config: { ...DEFAULT_ENGINE_CONFIG, ...this.config } }), 'opening');
+    await this.start({
+      faults: () => (faults.chance(this.faultRate) ? faults.pick(['busy', 'refused', 'lost', 'applied'] as const) : 'ok'),
+      config: this.config,
+    });
+    const { life } = this;
     for (const definition of this.templates) await this.complete(this.engine.register({ definition }), 'registering');
     const session: WorkerSession = this.engine.workers.connect(
       { name: 'drawn', slots: this.#random.int(2, 8), hasHandler: () => true },
@@ -101,15 +81,15 @@ class World {
     );
   }
 
-  kill(): void {
+  override kill(): void {
     this.#count();
-    this.life.alive = false;
+    super.kill();
     this.facts.kills++;
   }
 
   #count(): void {
-    this.facts.faults += this.#store.faults;
-    assert.equal(this.#store.conflicts, 0, 'decided on stale rows (I3)');
+    this.facts.faults += this.store.faults;
+    assert.equal(this.store.conflicts, 0, 'decided on stale rows (I3)');
     assert.equal(this.engine.metrics().reconcilerRepairs, 0, 'the reconciler repaired something');
   }
 
@@ -165,16 +145,6 @@ class World {
     const most = template.steps.find((s) => s.batch?.workerTemplate === pattern.name)!.batch!.parallelism;
     const now = [...this.running.values()].filter((o) => o.task === a.task && entryOf(template, o.stepName) === pattern).length;
     assert.ok(now <= most, `${now} workers of ${pattern.name} at once, ${most} are allowed (I8)`);
-  }
-
-  async complete<T>(p: Promise<T>, what: string): Promise<T> {
-    let over = false;
-    p.then(
-      () => (over = true),
-      () => (over = true),
-    );
-    await this.machine.runUntil(() => over, 600_000, what);
-    return p;
   }
 
   async submit(): Promise<void> {

@@ -398,7 +398,7 @@ const nothing = (plan: Plan): PlanDecision => ({ plan, changed: false, call: fal
 export const planActive = (live: Plan): TuttiError =>
   new TuttiError('PLAN_ACTIVE', `the plan ${live.planId} is live for ${live.resource} and ${live.taskType}: wait for its end, or abort it`, {
     field: 'taskType',
-    details: { plan_id: live.planId },
+    details: { plan_id: live.planId, resource: live.resource },
     retryAfter: 10,
   });
 

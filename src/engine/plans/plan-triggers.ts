@@ -81,16 +81,18 @@ export class PlanTriggers {
     }
     const blocked = this.#o.blocked(type.name);
     if (blocked !== null && targets.length > 0) return { runs: [], skipped, blocked };
-    if (r.via === 'execute') return { runs: await this.#firstOf(type, await this.#create(r, type, targets)), skipped, blocked: null };
-    const begun: Begun[] = [];
-    for (const t of targets) {
+    let begun: Begun[] = [];
+    for (let left = targets; left.length > 0; ) {
       try {
-        // The tick is marked as fired with the first of them.
-        begun.push(...(await this.#create(begun.length === 0 ? r : { ...r, tick: undefined }, type, [t])));
+        begun = await this.#create(r, type, left);
+        break;
       } catch (e) {
-        if (!(isTuttiError(e) && e.code === 'PLAN_ACTIVE')) throw e;
-        this.#o.book.count(t.id, type.name, 'scheduledTriggerActivePlanConflict');
-        skipped.push({ resource: t.id, planId: String(e.details?.plan_id) });
+        // Somebody was faster with one of them: a call by hand is refused as a whole, all others go on without it.
+        const lost = isTuttiError(e) && e.code === 'PLAN_ACTIVE' && r.via !== 'execute' ? left.find((t) => t.id === e.details?.resource) : undefined;
+        if (lost === undefined) throw e;
+        this.#o.book.count(lost.id, type.name, 'scheduledTriggerActivePlanConflict');
+        skipped.push({ resource: lost.id, planId: String((e as TuttiError).details?.plan_id) });
+        left = left.filter((t) => t !== lost);
       }
     }
     return { runs: await this.#firstOf(type, begun), skipped, blocked: null };
@@ -145,7 +147,6 @@ export class PlanTriggers {
   /** In one commit: all of them or, if one cannot be, none. */
   async #create(r: TriggerRequest, type: TaskTypeTraits, targets: readonly Target[]): Promise<Begun[]> {
     const { parts, waiters } = this.#o;
-    if (targets.length === 0) return [];
     const plans = targets.map((t) => ({ plan: this.#plan(r, type, t), passes: t.force || !parts.config.plans.enabled }));
     // A tick is one of many and must not wait for a generator.
     const begun = plans.map(({ plan }): Begun => ({ plan, first: r.via === 'cron' ? null : waiters.first(plan.id) }));

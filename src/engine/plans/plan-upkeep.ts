@@ -126,8 +126,12 @@ export class PlanUpkeep {
 
   /** Live plans whose resource is gone go with it. */
   async #removeOrphans(): Promise<void> {
+    const asked = new Set<string>();
     for (const p of this.#o.book.all()) {
       if (this.#stopped) return;
+      // Plans of several types may be of one.
+      if (asked.has(p.resource)) continue;
+      asked.add(p.resource);
       if (await this.#isGone(p))
         await this.#o
           .drop(p.resource, () => this.#isGone(p))
